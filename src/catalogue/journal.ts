@@ -1,0 +1,138 @@
+import { open, stat } from 'node:fs/promises';
+import { toBackupError } from '../domain/errors.ts';
+import { Histories } from '../domain/job-history.ts';
+import { type JournalEntry, parseJournalLine } from '../domain/journal-entry.ts';
+import { adoptFile, FILE_MODE, type Owner } from '../lib/ownership.ts';
+
+const READ_BYTES = 1024 * 1024;
+const NEWLINE = 0x0a;
+
+/**
+ * The append-only record of runs. Several processes append to one file: each entry is one write in append
+ * mode, so lines never mix; a line that a crash tore is closed by the next append and skipped by readers.
+ */
+export class Journal {
+  readonly #path: string;
+  readonly #owner: Owner;
+  #read_bytes = 0;
+  #inode = -1;
+  #torn = 0;
+  #histories = new Histories();
+  /** Reads follow one another, or two at once would take in the same lines twice. */
+  #reading: Promise<void> = Promise.resolve();
+  #silent = false;
+  readonly #listeners: ((entry: JournalEntry) => void)[] = [];
+
+  constructor(path: string, owner: Owner) {
+    this.#path = path;
+    this.#owner = owner;
+  }
+
+  /** Called once for each entry in order, those of other processes too, as `refresh` meets them. */
+  onEntry(listener: (entry: JournalEntry) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** The state of all jobs as of the last refresh. */
+  get histories(): Histories {
+    return this.#histories;
+  }
+
+  /** Lines that were no entries: torn by a crash, or written by something else. */
+  get tornLines(): number {
+    return this.#torn;
+  }
+
+  /**
+   * Durable when it resolves. When it cannot be written, the entry still counts for this process, so that a
+   * failure on a full disk is seen in metrics and health; then the error is thrown.
+   */
+  async append(entry: JournalEntry): Promise<void> {
+    try {
+      await this.#write(entry);
+    } catch (error) {
+      this.#count(entry);
+      throw toBackupError(error, `writing to ${this.#path}`);
+    }
+    await this.refresh();
+  }
+
+  /** Takes in what was appended since the last time, whoever wrote it. */
+  refresh(): Promise<void> {
+    const next = this.#reading.then(() => this.#catchUp());
+    this.#reading = next.catch(() => undefined);
+    return next;
+  }
+
+  async #write(entry: JournalEntry): Promise<void> {
+    const file = await open(this.#path, 'a+', FILE_MODE);
+    try {
+      const { size } = await file.stat();
+      if (size === 0) await adoptFile(file, this.#owner);
+      const separator = size === 0 || (await endsWithNewline(file, size)) ? '' : '\n';
+      await file.write(`${separator}${JSON.stringify(entry)}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #catchUp(): Promise<void> {
+    const found = await stat(this.#path).catch(() => undefined);
+    if (found === undefined) return;
+    if (found.ino !== this.#inode || found.size < this.#read_bytes) {
+      // Replaced or cut by someone: read it anew, without telling the listeners of the same runs again.
+      this.#silent = this.#inode !== -1;
+      this.#inode = found.ino;
+      this.#read_bytes = 0;
+      this.#torn = 0;
+      this.#histories = new Histories();
+    }
+    if (found.size === this.#read_bytes) return;
+    await this.#readFrom(this.#read_bytes);
+    this.#silent = false;
+  }
+
+  async #readFrom(offset: number): Promise<void> {
+    const file = await open(this.#path, 'r');
+    try {
+      let rest: Buffer = Buffer.alloc(0);
+      let position = offset;
+      for (;;) {
+        const { bytesRead, buffer } = await file.read(Buffer.alloc(READ_BYTES), 0, READ_BYTES, position);
+        if (bytesRead === 0) return;
+        position += bytesRead;
+        const data = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
+        const end = data.lastIndexOf(NEWLINE) + 1;
+        for (const line of data.subarray(0, end).toString().split('\n')) this.#take(line);
+        // A last line without its end may still be growing: it is read again next time.
+        this.#read_bytes += end;
+        rest = Buffer.from(data.subarray(end));
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  #take(line: string): void {
+    if (line === '') return;
+    const entry = parseJournalLine(line);
+    if (entry === undefined) {
+      this.#torn += 1;
+      return;
+    }
+    this.#count(entry);
+  }
+
+  #count(entry: JournalEntry): void {
+    this.#histories.add(entry);
+    if (this.#silent) return;
+    for (const listener of this.#listeners) listener(entry);
+  }
+}
+
+async function endsWithNewline(file: Awaited<ReturnType<typeof open>>, size: number): Promise<boolean> {
+  const last = Buffer.alloc(1);
+  await file.read(last, 0, 1, size - 1);
+  return last[0] === NEWLINE;
+}

@@ -1,0 +1,99 @@
+import { formatDuration } from '../../domain/duration.ts';
+import { BackupError } from '../../domain/errors.ts';
+import type { Job } from '../../domain/job.ts';
+import { isFilesContents, type Manifest, type Outcome } from '../../domain/manifest.ts';
+import { formatSize } from '../../domain/size.ts';
+import { newRunId } from '../../engine/journaling.ts';
+import { type Progress as RunProgress, type RunResult, runJob } from '../../engine/run.ts';
+import type { ScheduledJob } from '../../engine/status.ts';
+import type { Answer, ExitStatus } from '../answer.ts';
+import { openProgress } from '../progress.ts';
+import type { Session } from '../session.ts';
+
+/** `cofre backup [JOB…]`: runs the named jobs now, or every enabled one. */
+export async function backup(session: Session, names: readonly string[]): Promise<Answer> {
+  const app = await session.open({ create: true });
+  const { context } = app;
+  const jobs = chooseJobs(app.jobs, names);
+  const runs: RunResult[] = [];
+  {
+    using progress = openProgress(!session.json);
+    let source = '';
+    let seen_bytes = 0;
+    const onProgress = (now: RunProgress) => {
+      if (now.source !== source) {
+        source = now.source;
+        seen_bytes = 0;
+        progress.begin(source, context.catalogue.series(source).at(-1)?.raw_size);
+      }
+      // A retry begins again at nothing.
+      if (now.bytes > seen_bytes) progress.advance(now.bytes - seen_bytes);
+      seen_bytes = now.bytes;
+    };
+    for (const job of jobs) {
+      const startedAt = context.clock.now();
+      const run = newRunId(startedAt);
+      const { actor, signal } = session;
+      runs.push(await runJob(context, job, { run, startedAt, trigger: 'cli', actor, onProgress }, signal));
+    }
+  }
+  await app.index.publish(new AbortController().signal);
+  const status = worst(runs.map(({ outcome }) => STATUS_OF[outcome]));
+  return { status, json: { success: status === 0, runs }, text: runs.map(describeRun).join('\n') };
+}
+
+const STATUS_OF = {
+  succeeded: 0,
+  incomplete: 3,
+  failed: 1,
+  skipped: 1,
+  cancelled: 1,
+} as const satisfies Record<Outcome, ExitStatus>;
+
+/** A failure outweighs an incomplete archive. */
+function worst(statuses: readonly ExitStatus[]): ExitStatus {
+  if (statuses.includes(1)) return 1;
+  return statuses.includes(3) ? 3 : 0;
+}
+
+/** The named jobs, or all enabled ones. Throws JOB_UNKNOWN, naming those there are. */
+export function chooseJobs(jobs: readonly ScheduledJob[], names: readonly string[]): Job[] {
+  const all = jobs.map(({ job }) => job);
+  const unknown = names.find((name) => !all.some((job) => job.name === name));
+  if (unknown !== undefined) {
+    throw new BackupError('JOB_UNKNOWN', `there is no job named ${JSON.stringify(unknown)}`, {
+      hint: `The configuration has: ${all.map(({ name }) => name).join(', ') || 'no job at all'}.`,
+    });
+  }
+  const chosen =
+    names.length === 0
+      ? all.filter(({ enabled }) => enabled)
+      : all.filter(({ name }) => names.includes(name));
+  if (chosen.length === 0) {
+    throw new BackupError('USAGE', 'there is no enabled job to run', {
+      hint: 'Name a job to run it although it is disabled, or set `enabled` to true.',
+    });
+  }
+  return chosen;
+}
+
+function describeRun({ job, outcome, archives, errors }: RunResult): string {
+  const lines = [`${job}: ${outcome}`, ...archives.flatMap(describeArchive)];
+  for (const { source, message, hint } of errors) {
+    lines.push(`  error: ${source === undefined ? '' : `${source}: `}${message}`);
+    if (hint !== undefined && hint !== '') lines.push(`         ${hint}`);
+  }
+  return lines.join('\n');
+}
+
+function describeArchive(manifest: Manifest): string[] {
+  const { filename, size_human, raw_size, duration_ms, verification, contents } = manifest;
+  const lines = [
+    `  ${filename}  ${size_human} (${formatSize(raw_size)} before compression) in ${formatDuration(duration_ms)}`,
+    `    verified: ${verification.detail}`,
+  ];
+  if (!isFilesContents(contents)) return lines;
+  for (const { path, reason } of contents.changed) lines.push(`    changed: ${path}: ${reason}`);
+  for (const { path, reason } of contents.incomplete) lines.push(`    INCOMPLETE: ${path}: ${reason}`);
+  return lines;
+}

@@ -1,0 +1,48 @@
+import type { Finding } from '../../domain/ports.ts';
+import { composeJobs } from '../../compose.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { toBackupError } from '../../domain/errors.ts';
+import { checkLocation, checkSources, faultFinding } from '../../engine/check.ts';
+import type { Answer } from '../answer.ts';
+import type { Session } from '../session.ts';
+
+/** `cofre check`: everything that would make a run fail, looked for without running one. */
+export async function check(session: Session): Promise<Answer> {
+  const loaded = await session.load();
+  const warnings: Finding[] = loaded.warnings.map((message) => ({
+    severity: 'warning',
+    code: 'CONFIG_INVALID',
+    path: loaded.path,
+    message,
+    hint: '',
+  }));
+  const jobs = composeJobs(loaded.config).map(({ job }) => job);
+  const findings = [
+    ...warnings,
+    ...(await locationFindings(session, loaded)),
+    ...(await checkSources(jobs, session.signal)),
+  ];
+  const ok = findings.every(({ severity }) => severity !== 'error');
+  return { status: ok ? 0 : 1, json: { ok, findings }, text: describe(findings, ok) };
+}
+
+/** A location that cannot be used is a finding too, and does not hide those of the sources. */
+async function locationFindings(session: Session, loaded: LoadedConfig): Promise<Finding[]> {
+  try {
+    const { context } = await session.openLoaded(loaded, { create: true });
+    return await checkLocation(context, session.signal);
+  } catch (error) {
+    session.signal.throwIfAborted();
+    return [faultFinding(loaded.config.location, toBackupError(error))];
+  }
+}
+
+const MARKS = { error: 'ERROR  ', warning: 'warning', info: 'ok     ' } as const;
+
+function describe(findings: readonly Finding[], ok: boolean): string {
+  const lines = findings.flatMap(({ severity, path, message, hint }) => [
+    `${MARKS[severity]}  ${path}: ${message}`,
+    ...(hint === '' ? [] : [`         ${hint}`]),
+  ]);
+  return [...lines, ok ? 'Everything needed for a backup is there.' : 'A backup would fail.'].join('\n');
+}

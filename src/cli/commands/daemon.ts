@@ -1,0 +1,41 @@
+import type { App } from '../../compose.ts';
+import { composeDaemon } from '../../compose-daemon.ts';
+import { toBackupError } from '../../domain/errors.ts';
+import { SHUTDOWN_DEADLINE_MS } from '../../daemon/daemon.ts';
+import type { Answer } from '../answer.ts';
+import type { Session } from '../session.ts';
+
+/** `cofre daemon`: runs until SIGTERM or SIGINT; SIGHUP reads the configuration again. */
+export async function daemon(session: Session): Promise<Answer> {
+  const loaded = await session.load();
+  for (const warning of loaded.warnings) session.log.warn({ step: 'config' }, warning);
+  session.log.info({ step: 'config', path: loaded.path }, `configuration read from ${loaded.path}`);
+  const app: App = await session.openLoaded(loaded, { create: true });
+  const running = composeDaemon(app, session.log);
+  const onHangup = () => {
+    void running.reload(async () => {
+      const next = await session.load();
+      for (const warning of next.warnings) session.log.warn({ step: 'config' }, warning);
+      return next.config;
+    });
+  };
+  process.on('SIGHUP', onHangup);
+  const onStop = () => {
+    // Something that hangs beyond every deadline must not keep the service manager waiting.
+    setTimeout(() => {
+      session.log.fatal({ step: 'stop' }, 'the shutdown took too long: giving up');
+      process.exit(1);
+    }, SHUTDOWN_DEADLINE_MS).unref();
+  };
+  session.signal.addEventListener('abort', onStop, { once: true });
+  try {
+    await running.run(session.signal);
+  } catch (error) {
+    const fault = toBackupError(error);
+    session.log.fatal({ step: 'stop', code: fault.code, hint: fault.hint }, fault.message);
+    throw fault;
+  } finally {
+    process.off('SIGHUP', onHangup);
+  }
+  return { status: 0, json: { stopped: true }, text: '' };
+}

@@ -1,0 +1,51 @@
+import { formatDuration } from '../../domain/duration.ts';
+import { BackupError } from '../../domain/errors.ts';
+import { ARCHIVE_TYPES, type ManifestSummary } from '../../domain/manifest.ts';
+import type { Answer } from '../answer.ts';
+import type { Session } from '../session.ts';
+import { formatTable } from '../table.ts';
+
+export interface ListFlags {
+  type?: string;
+  source?: string;
+}
+
+/** `cofre list`: every backup, oldest first. */
+export async function list(session: Session, { type, source }: ListFlags): Promise<Answer> {
+  if (type !== undefined && !ARCHIVE_TYPES.some((known) => known === type)) {
+    throw new BackupError('USAGE', `--type is ${JSON.stringify(type)}`, {
+      hint: `Allowed are ${ARCHIVE_TYPES.join(' and ')}.`,
+    });
+  }
+  const { context } = await session.open();
+  const backups = context.catalogue
+    .list()
+    .filter((manifest) => type === undefined || manifest.type === type)
+    .filter((manifest) => source === undefined || manifest.source === source);
+  const faults = context.catalogue.faults();
+  for (const { message } of faults) process.stderr.write(`warning: ${message}\n`);
+  const now = context.clock.now();
+  return {
+    status: 0,
+    json: { backups, count: backups.length },
+    text: backups.length === 0 ? 'There is no backup yet.' : describe(backups, now),
+  };
+}
+
+function describe(backups: readonly ManifestSummary[], now: Date): string {
+  const rows = backups.map((manifest) => [
+    manifest.filename,
+    manifest.size_human,
+    formatDuration(Math.max(0, now.getTime() - Date.parse(manifest.created_at))),
+    marks(manifest).join(', '),
+  ]);
+  return formatTable(['FILENAME', 'SIZE', 'AGE', 'STATE'], rows, ['SIZE', 'AGE']);
+}
+
+function marks({ verification, pinned, incomplete }: ManifestSummary): string[] {
+  return [
+    verification.ok ? 'verified' : 'DOES NOT VERIFY',
+    ...(incomplete ? ['incomplete'] : []),
+    ...(pinned ? ['pinned'] : []),
+  ];
+}

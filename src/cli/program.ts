@@ -1,0 +1,129 @@
+import { Command, CommanderError } from 'commander';
+import { VERSION } from '../compose.ts';
+import { BackupError } from '../domain/errors.ts';
+import type { LogLevel } from '../lib/log.ts';
+import { type Answer, type ExitStatus, printAnswer, printError } from './answer.ts';
+import { backup } from './commands/backup.ts';
+import { check } from './commands/check.ts';
+import { configSchema } from './commands/config-schema.ts';
+import { daemon } from './commands/daemon.ts';
+import { deleteBackup } from './commands/delete.ts';
+import { list, type ListFlags } from './commands/list.ts';
+import { pin } from './commands/pin.ts';
+import { prune, type PruneFlags } from './commands/prune.ts';
+import { schedule } from './commands/schedule.ts';
+import { show } from './commands/show.ts';
+import { verify, type VerifyFlags } from './commands/verify.ts';
+import { type CommonFlags, createSession, type Session } from './session.ts';
+
+type Work = (session: Session) => Promise<Answer> | Answer;
+
+/** Runs one command line and returns its exit status. Never throws. */
+export async function runCli(argv: readonly string[]): Promise<ExitStatus> {
+  const json = argv.includes('--json');
+  let status: ExitStatus = 0;
+  const program = createProgram(async (flags, work, level) => {
+    status = await runCommand(flags, work, level);
+  });
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return status;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) return printError(error, json);
+    // --help and --version also end this way.
+    if (error.exitCode === 0) return 0;
+    const message = error.message.replace(/^error: /, '') || 'no command given';
+    return printError(new BackupError('USAGE', message, { hint: 'See `cofre --help`.' }), json);
+  }
+}
+
+async function runCommand(flags: CommonFlags, work: Work, level: LogLevel): Promise<ExitStatus> {
+  const json = flags.json === true;
+  const stop = new AbortController();
+  const onSignal = () => stop.abort(new BackupError('CANCELLED', 'cancelled by a signal'));
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  try {
+    const answer = await work(createSession(flags, stop.signal, level));
+    printAnswer(answer, json);
+    return answer.status;
+  } catch (error) {
+    return printError(error, json);
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+/** All commands and flags. @param run is called with what the chosen command is to do. */
+export function createProgram(
+  run: (flags: CommonFlags, work: Work, level: LogLevel) => Promise<void>,
+): Command {
+  const program = new Command('cofre')
+    .description('Backups of PostgreSQL databases and directories: scheduled, verified, pruned, observable.')
+    .version(VERSION)
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined })
+    .showHelpAfterError(false)
+    .enablePositionalOptions();
+
+  // On a terminal the answer says it all; elsewhere (cron, CI) the log is what remains.
+  const quiet: LogLevel = process.stderr.isTTY ? 'silent' : 'info';
+  const command = (name: string, description: string, parent = program) =>
+    parent
+      .command(name)
+      .description(description)
+      .option('-c, --config <file>', 'the configuration file')
+      .option('--json', 'one JSON document on stdout');
+
+  command('daemon', 'run the schedules until SIGTERM').action((flags: CommonFlags) =>
+    run(flags, daemon, 'info'),
+  );
+  command('backup', 'run jobs now: those named, or every enabled one')
+    .argument('[job...]')
+    .action((jobs: string[], flags: CommonFlags) => run(flags, (session) => backup(session, jobs), quiet));
+  command('list', 'list the backups, oldest first')
+    .option('--type <type>', 'database or files')
+    .option('--source <name>', 'only those of one source')
+    .action((flags: CommonFlags & ListFlags) => run(flags, (session) => list(session, flags), quiet));
+  command('show', 'show what is recorded of one backup')
+    .argument('<filename>')
+    .action((filename: string, flags: CommonFlags) =>
+      run(flags, (session) => show(session, filename), quiet),
+    );
+  command('verify', 'read archives again and compare them with what was written')
+    .argument('[filename...]')
+    .option('--all', 'every archive, and whether any is missing')
+    .option('--level <level>', 'checksum or contents', 'contents')
+    .action((filenames: string[], flags: CommonFlags & VerifyFlags) =>
+      run(flags, (session) => verify(session, filenames, flags), quiet),
+    );
+  command('delete', 'delete one backup, unless it is pinned')
+    .argument('<filename>')
+    .action((filename: string, flags: CommonFlags) =>
+      run(flags, (session) => deleteBackup(session, filename), quiet),
+    );
+  command('prune', 'apply the retention now')
+    .option('--dry-run', 'only say what would be kept and removed, and why')
+    .option('--force', 'also remove more than half of a series in one go')
+    .action((flags: CommonFlags & PruneFlags) => run(flags, (session) => prune(session, flags), quiet));
+  command('pin', 'keep a backup whatever the retention says')
+    .argument('<filename>')
+    .action((filename: string, flags: CommonFlags) =>
+      run(flags, (session) => pin(session, filename, true), quiet),
+    );
+  command('unpin', 'end that')
+    .argument('<filename>')
+    .action((filename: string, flags: CommonFlags) =>
+      run(flags, (session) => pin(session, filename, false), quiet),
+    );
+  command('check', 'look for everything that would make a backup fail').action((flags: CommonFlags) =>
+    run(flags, check, quiet),
+  );
+  command('schedule', 'show the next runs').action((flags: CommonFlags) => run(flags, schedule, quiet));
+  const config = program.command('config').description('about the configuration');
+  command('schema', 'print its JSON Schema', config).action((flags: CommonFlags) =>
+    run(flags, configSchema, quiet),
+  );
+  for (const each of [...program.commands, ...config.commands])
+    each.exitOverride().configureOutput({ writeErr: () => undefined });
+  return program;
+}

@@ -1,0 +1,156 @@
+import { type App, composeJobs, cronOf, type Overrides, policiesOf } from './compose.ts';
+import type { Config } from './config/config.ts';
+import { runDaemon } from './daemon/daemon.ts';
+import { IndexPublisher } from './daemon/index-publisher.ts';
+import { RunQueue } from './daemon/run-queue.ts';
+import { Scheduler } from './daemon/scheduler.ts';
+import { SystemdNotifier } from './daemon/systemd-notify.ts';
+import { toBackupError } from './domain/errors.ts';
+import { PRUNE_TASK, SCRUB_TASK } from './domain/journal-entry.ts';
+import { newRunId } from './engine/journaling.ts';
+import { prune } from './engine/prune.ts';
+import { runJob } from './engine/run.ts';
+import type { ScheduledTask } from './engine/scheduled-task.ts';
+import { scrub } from './engine/scrub.ts';
+import type { ScheduledJob } from './engine/status.ts';
+import { HttpServer } from './http/server.ts';
+import type { Logger } from './lib/log.ts';
+
+const ACTOR = 'daemon';
+/** Maintenance is not worth a random delay, and is made up for like a backup. */
+const MAINTENANCE_POLICY = { catchUp: true, jitter_ms: 0 };
+
+export interface RunningDaemon {
+  /** Until the signal; see runDaemon. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Takes a new configuration over; one that does not load leaves the old one running. Never rejects. */
+  reload(load: () => Promise<Config>): Promise<void>;
+}
+
+/** The daemon of an app, with the adapters of the machine: HTTP, systemd. */
+export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}): RunningDaemon {
+  const { context, metrics, status, events } = app;
+  const systemd = new SystemdNotifier(process.env, ({ message }) => log.warn({ step: 'systemd' }, message));
+  const queue = new RunQueue(app.config.concurrency);
+  let jobs = app.jobs;
+  const scheduler = new Scheduler(context, queue, tasksOf(app, app.config, jobs));
+  let ready = false;
+  metrics.configReload.set(1);
+
+  const http = new HttpServer(
+    {
+      notReady: async () => {
+        if (!ready) return 'starting or stopping';
+        return await context.location.assertWritable().then(
+          () => undefined,
+          (error: unknown) => toBackupError(error, 'the location is not writable').message,
+        );
+      },
+      health: () => status.health(jobs, scheduler.running()),
+      metrics: async () => {
+        await status.updateGauges(jobs);
+        return { contentType: metrics.registry.contentType, text: await metrics.registry.metrics() };
+      },
+    },
+    {
+      ...app.config.http,
+      onListening: (url) => log.info({ step: 'http', url }, `listening on ${url}`),
+    },
+  );
+
+  return {
+    run: (signal) =>
+      runDaemon(
+        {
+          context,
+          log,
+          systemd,
+          http,
+          services: [scheduler, new IndexPublisher(app.index, events)],
+          onReady: (now) => {
+            ready = now;
+          },
+          statusLine: async () => statusLine(await status.health(jobs, scheduler.running())),
+        },
+        signal,
+      ),
+    reload: async (load) => {
+      await systemd.reloading();
+      try {
+        const config = await load();
+        for (const key of restartKeys(app.config, config)) {
+          log.warn({ step: 'reload', key }, `a change of \`${key}\` takes effect at the next start`);
+        }
+        jobs = composeJobs(config, overrides);
+        scheduler.replaceTasks(tasksOf(app, config, jobs));
+        queue.setConcurrency(config.concurrency);
+        metrics.configReload.set(1);
+        log.info({ step: 'reload', jobs: jobs.map(({ job }) => job.name) }, 'the configuration was reloaded');
+      } catch (error) {
+        metrics.configReload.set(0);
+        events.failed('reload', {}, toBackupError(error));
+        log.error({ step: 'reload' }, 'the new configuration was not taken over: the old one goes on');
+      }
+      await systemd.ready();
+    },
+  };
+}
+
+/** The jobs and the maintenance of a configuration, as the scheduler runs them. */
+function tasksOf(app: App, config: Config, jobs: readonly ScheduledJob[]): ScheduledTask[] {
+  const { context } = app;
+  const tasks = jobs.map(({ job, cron }): ScheduledTask => {
+    const { name, enabled, catchUp, jitter_ms } = job;
+    return {
+      name,
+      enabled,
+      cron,
+      policy: { catchUp, jitter_ms },
+      run: async ({ due, trigger, missed }, signal) => {
+        const startedAt = context.clock.now();
+        const request = { run: newRunId(startedAt), startedAt, trigger, actor: ACTOR, due, missed };
+        return (await runJob(context, job, request, signal)).outcome;
+      },
+    };
+  });
+  const { enabled, retention, timezone, scrub: scrubbing } = config;
+  const maintenance = { enabled, policy: MAINTENANCE_POLICY };
+  const policyOf = policiesOf(config);
+  tasks.push({
+    ...maintenance,
+    name: PRUNE_TASK,
+    cron: cronOf(retention.schedule, timezone),
+    run: async ({ due, trigger }, signal) => {
+      const request = { policyOf, dryRun: false, force: false, trigger, actor: ACTOR, due };
+      await prune(context, request, signal);
+      return signal.aborted ? 'cancelled' : 'succeeded';
+    },
+  });
+  if (scrubbing === undefined) return tasks;
+  tasks.push({
+    ...maintenance,
+    name: SCRUB_TASK,
+    cron: cronOf(scrubbing.schedule, timezone),
+    run: async ({ due, trigger }, signal) => {
+      await scrub(context, { share: scrubbing.share, trigger, actor: ACTOR, due }, signal);
+      return signal.aborted ? 'cancelled' : 'succeeded';
+    },
+  });
+  return tasks;
+}
+
+/** What a reload cannot change, as locks are held and sockets open. */
+function restartKeys(before: Config, after: Config): string[] {
+  const keys = ['location', 'requireMount', 'http'] as const;
+  return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+}
+
+function statusLine({ status, jobs, problems }: Awaited<ReturnType<App['status']['health']>>): string {
+  const running = jobs.filter((job) => job.running).map(({ job }) => job);
+  const next = jobs
+    .flatMap(({ job, next_run }) => (next_run === null ? [] : [`${next_run} ${job}`]))
+    .sort()[0];
+  if (running.length > 0) return `running ${running.join(', ')}`;
+  if (status === 'failing') return problems.join('; ');
+  return next === undefined ? 'no job is scheduled' : `next run ${next}`;
+}

@@ -1,0 +1,161 @@
+import { readFileSync } from 'node:fs';
+import { Catalogue } from './catalogue/catalogue.ts';
+import { IndexFile } from './catalogue/index-file.ts';
+import { Journal } from './catalogue/journal.ts';
+import { Location } from './catalogue/location.ts';
+import { createCodec } from './codecs/codecs.ts';
+import type { Config, JobConfig, SourceConfig } from './config/config.ts';
+import { parseCron } from './domain/cron.ts';
+import { BackupError } from './domain/errors.ts';
+import type { Job } from './domain/job.ts';
+import type { Clock, Inspectable, Inspector, Source } from './domain/ports.ts';
+import type { EngineContext } from './engine/context.ts';
+import { Events } from './engine/events.ts';
+import { Metrics } from './engine/metrics.ts';
+import type { PolicyOf } from './engine/prune.ts';
+import { type ScheduledJob, Status } from './engine/status.ts';
+import { CustomDumpInspector } from './inspect/custom-dump.ts';
+import { PlainDumpInspector } from './inspect/plain-dump.ts';
+import { TarTreeInspector } from './inspect/tar-tree.ts';
+import type { Logger } from './lib/log.ts';
+import { SystemClock } from './lib/system-clock.ts';
+import { FilesSource } from './sources/files/files-source.ts';
+import { PostgresSource } from './sources/postgres/postgres-source.ts';
+import { findTool } from './sources/postgres/tools.ts';
+import { DirectoryStore } from './stores/directory-store.ts';
+
+/** The version of this program, from its package.json. */
+export const VERSION = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
+
+/** What is put in place of the real thing: by tests, and by the demo for its embedded database. */
+export interface Overrides {
+  clock?: Clock;
+  openSource?: (source: SourceConfig) => Source;
+}
+
+/** Everything that works on one location. */
+export interface App {
+  readonly config: Config;
+  readonly context: EngineContext;
+  readonly jobs: readonly ScheduledJob[];
+  readonly policyOf: PolicyOf;
+  readonly index: IndexFile;
+  readonly metrics: Metrics;
+  readonly events: Events;
+  readonly status: Status;
+}
+
+/** @param create makes the location if it is missing. Throws LOCATION_UNUSABLE. */
+export async function composeApp(
+  config: Config,
+  log: Logger,
+  options: { create: boolean },
+  overrides: Overrides = {},
+): Promise<App> {
+  const { requireMount } = config;
+  const location = await Location.open(config.location, { requireMount, create: options.create });
+  const store = new DirectoryStore(location.root, location.owner);
+  const catalogue = new Catalogue(location, store);
+  const journal = new Journal(location.journal, location.owner);
+  const metrics = new Metrics();
+  const events = new Events(log, metrics);
+  journal.onEntry((entry) => events.journaled(entry));
+  const context: EngineContext = {
+    location,
+    catalogue,
+    journal,
+    store,
+    events,
+    clock: overrides.clock ?? new SystemClock(),
+    openCodec: createCodec,
+    openInspector: inspectorsOf(config),
+  };
+  return {
+    config,
+    context,
+    jobs: composeJobs(config, overrides),
+    policyOf: policiesOf(config),
+    index: new IndexFile(location, catalogue),
+    metrics,
+    events,
+    status: new Status(context, metrics, VERSION),
+  };
+}
+
+/** The jobs of a configuration with their sources made real. */
+export function composeJobs(config: Config, overrides: Overrides = {}): ScheduledJob[] {
+  const open = overrides.openSource ?? openSource;
+  return config.jobs.map((job: JobConfig) => ({
+    job: { ...job, sources: job.sources.map((source) => open(source)) } satisfies Job,
+    cron: cronOf(job.schedule, job.timezone),
+  }));
+}
+
+/** The retention that goes for a source. */
+export function policiesOf(config: Config): PolicyOf {
+  const bySource = new Map(
+    config.jobs.flatMap(({ sources, retention: policy, timezone }) =>
+      sources.map(({ name }) => [name, { policy, timezone }] as const),
+    ),
+  );
+  const fallback = { policy: config.retention.policy, timezone: config.timezone };
+  return (source) => bySource.get(source) ?? fallback;
+}
+
+/** A schedule that validation has accepted already. */
+export function cronOf(schedule: string, timezone: string) {
+  const parsed = parseCron(schedule, timezone);
+  if (!parsed.ok)
+    throw new BackupError('CONFIG_INVALID', `the schedule '${schedule}' is invalid: ${parsed.reason}`);
+  return parsed.cron;
+}
+
+function openSource(source: SourceConfig): Source {
+  switch (source.type) {
+    case 'postgres':
+      return new PostgresSource(source);
+    case 'files':
+      return new FilesSource({
+        ...source,
+        directories: source.directories.map(({ path, name }) => ({ path, as: name })),
+      });
+    default:
+      return source satisfies never;
+  }
+}
+
+function inspectorsOf(config: Config) {
+  const binDirs = new Map(
+    config.jobs.flatMap(({ sources }) =>
+      sources.map((source) => [source.name, source.type === 'postgres' ? source.binDir : undefined] as const),
+    ),
+  );
+  return async (archive: Inspectable, signal: AbortSignal): Promise<Inspector> => {
+    switch (archive.format) {
+      case 'plain':
+        return new PlainDumpInspector();
+      case 'tar':
+        return new TarTreeInspector();
+      case 'custom': {
+        const major = Number(/\d+/.exec(archive.tool_version ?? '')?.[0] ?? 0);
+        const { env } = process;
+        const binDir = binDirs.get(archive.source);
+        const { path } = await findTool('pg_restore', major, {
+          binDir,
+          env,
+          signal,
+          neededBy: 'The archive',
+        });
+        return new CustomDumpInspector({ pgRestore: path, env, signal });
+      }
+      case 'directory':
+        throw new BackupError('TOOL_MISSING', 'this version of cofre does not read the directory format', {
+          hint: 'Use the version of cofre that wrote the archive, or a newer one.',
+        });
+      default:
+        return archive.format satisfies never;
+    }
+  };
+}

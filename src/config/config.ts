@@ -1,0 +1,82 @@
+import type { Job } from '../domain/job.ts';
+import type { Root } from '../domain/manifest.ts';
+import type { RetentionPolicy } from '../domain/retention.ts';
+
+/**
+ * The configuration as the program uses it: every default filled in, every duration in milliseconds,
+ * every path absolute, every secret resolved, every job with its effective settings.
+ */
+export interface Config {
+  /** False: the daemon starts no run by itself; commands work. */
+  enabled: boolean;
+  /** IANA name; the schedules of retention and scrub go by it. */
+  timezone: string;
+  /** Absolute. */
+  location: string;
+  /** In the order of the file. */
+  jobs: JobConfig[];
+  /** Runs at once. */
+  concurrency: number;
+  requireMount: boolean;
+  retention: RetentionConfig;
+  scrub?: ScrubConfig;
+  http: HttpConfig;
+}
+
+/** A job as the engine knows it, but with the description of its sources in place of the sources. */
+export interface JobConfig extends Omit<Job, 'sources'> {
+  /** False also when the top level is disabled. */
+  readonly enabled: boolean;
+  readonly sources: readonly SourceConfig[];
+}
+
+export type SourceConfig = PostgresSourceConfig | FilesSourceConfig;
+
+export interface PostgresSourceConfig {
+  readonly type: 'postgres';
+  readonly name: string;
+  /** The resolved secret: never log it. */
+  readonly url: string;
+  readonly format: 'plain' | 'custom';
+  /** Patterns of pg_dump; an empty array is no restriction. */
+  readonly include: ObjectPatterns;
+  readonly exclude: ObjectPatterns;
+  readonly lockWaitTimeout_ms: number;
+  /** Absolute. */
+  readonly binDir?: string;
+  readonly exclusive: boolean;
+}
+
+export interface ObjectPatterns {
+  readonly schemas: readonly string[];
+  readonly tables: readonly string[];
+}
+
+export interface FilesSourceConfig {
+  readonly type: 'files';
+  readonly name: string;
+  /** Absolute paths and the names they have in the archive, unique within the source. */
+  readonly directories: readonly Root[];
+  /** Glob patterns. */
+  readonly exclude: readonly string[];
+}
+
+export interface RetentionConfig {
+  /** Cron expression: when to prune. */
+  schedule: string;
+  /** For the series of sources that no job holds any more; each job has its own in full. */
+  policy: RetentionPolicy;
+}
+
+export interface ScrubConfig {
+  /** Cron expression. */
+  schedule: string;
+  /** The part of all archives to verify each time, above 0 and at most 1. */
+  share: number;
+}
+
+export interface HttpConfig {
+  host: string;
+  /** 0: any free port. */
+  port: number;
+}

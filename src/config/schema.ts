@@ -1,0 +1,202 @@
+/**
+ * The whole configuration file. This one schema validates it, and config.schema.json and the table of
+ * keys in the docs are derived from it. Messages state what is allowed (see leaves.ts).
+ *
+ * Keys of a job have no defaults here: what a job leaves out it takes from the top level (resolve.ts).
+ */
+import { z } from 'zod';
+import { SOURCE_NAME } from '../domain/archive-name.ts';
+import { COMPRESSION_TYPES, VERIFY_LEVELS } from '../domain/manifest.ts';
+import {
+  choice,
+  count,
+  duration,
+  flag,
+  fraction,
+  list,
+  matching,
+  schedule,
+  section,
+  text,
+  timezone,
+} from './leaves.ts';
+import { NAME_ALLOWED, sourceSchema } from './source-schema.ts';
+
+export const DEFAULT_PRUNE_SCHEDULE = '30 3 * * *';
+export const DEFAULT_LEVELS = { gzip: 6, zstd: 3 } as const;
+
+const COMPRESSION_ALLOWED = `${COMPRESSION_TYPES.map((type) => JSON.stringify(type)).join(', ')}, or {"type": …, "level": …}`;
+
+function compression() {
+  const type = <T extends string>(name: T) => z.literal(name).describe('The kind of compression.');
+  return z.union(
+    [
+      choice(COMPRESSION_TYPES),
+      z.discriminatedUnion(
+        'type',
+        [
+          section({ type: type('none') }, COMPRESSION_ALLOWED),
+          section(
+            {
+              type: type('gzip'),
+              level: count(1, 9)
+                .default(DEFAULT_LEVELS.gzip)
+                .describe('From 1 (fastest) to 9 (smallest) for gzip.'),
+            },
+            COMPRESSION_ALLOWED,
+          ),
+          section(
+            {
+              type: type('zstd'),
+              level: count(1, 19)
+                .default(DEFAULT_LEVELS.zstd)
+                .describe('From 1 (fastest) to 19 (smallest) for zstd.'),
+            },
+            COMPRESSION_ALLOWED,
+          ),
+        ],
+        COMPRESSION_TYPES.map((name) => JSON.stringify(name)).join(', '),
+      ),
+    ],
+    COMPRESSION_ALLOWED,
+  );
+}
+
+const argv = (when: string) =>
+  list(
+    z.string('a string').regex(/^[^\0]*$/, 'a string without NUL'),
+    'an array of a program and its arguments',
+  )
+    .refine((words) => words[0] !== '', 'an array of a program and its arguments')
+    .optional()
+    .describe(`Program and arguments to run ${when}; no shell is involved.`);
+
+const hooksSchema = section(
+  {
+    before: argv('before the sources; when it fails the run stops'),
+    after: argv('after the run'),
+    failure: argv('after a run that failed'),
+  },
+  'an object with `before`, `after` and `failure`',
+);
+
+const bucket = (period: string) =>
+  count(0, 10_000).optional().describe(`Keep the newest archive of each of this many ${period}; 0 is off.`);
+
+const retentionRules = {
+  days: count(0, 36_500).optional().describe('Keep every archive of this many days; 0 is off.'),
+  keepLast: count(0, 10_000)
+    .optional()
+    .describe('Keep this many of the newest archives; the newest verified one stays in any case.'),
+  hourly: bucket('hours'),
+  daily: bucket('days'),
+  weekly: bucket('ISO weeks'),
+  monthly: bucket('months'),
+  yearly: bucket('years'),
+};
+const RETENTION_ALLOWED = 'an object of rules such as {"days": 30, "keepLast": 1}';
+const jobRetentionSchema = section(retentionRules, RETENTION_ALLOWED);
+const topRetentionSchema = section(
+  {
+    schedule: schedule()
+      .default(DEFAULT_PRUNE_SCHEDULE)
+      .describe('When to prune, in the top-level time zone.'),
+    ...retentionRules,
+    days: retentionRules.days.unwrap().default(30).describe(describe(retentionRules.days)),
+    keepLast: retentionRules.keepLast.unwrap().default(1).describe(describe(retentionRules.keepLast)),
+  },
+  RETENTION_ALLOWED,
+);
+
+const VERIFY_DESCRIPTION =
+  'What to check in each new archive: `checksum` re-reads the stored bytes, `contents` also decodes and compares them.';
+
+export const jobSchema = section(
+  {
+    enabled: flag().optional().describe('Whether the daemon runs this job.'),
+    schedule: schedule().describe(
+      'When to back up: a cron expression of 5 fields, or of 6 with seconds first.',
+    ),
+    timezone: timezone().optional().describe('The time zone of the schedule and of the retention periods.'),
+    sources: list(sourceSchema, 'an array of at least one source').describe(
+      'What to back up, in this order.',
+    ),
+    compression: compression().optional().describe('How to compress the archives.'),
+    timeout: duration(1).optional().describe('How long a run may take.'),
+    retries: count(0, 100).optional().describe('How often to try again after a connection fault.'),
+    jitter: duration(0).optional().describe('Delay each start by a random time up to this.'),
+    catchUp: flag().optional().describe('Make up once for runs missed while the daemon was down.'),
+    grace: duration(0).optional().describe('How late a success may be before the job is overdue.'),
+    verify: choice(VERIFY_LEVELS).optional().describe(VERIFY_DESCRIPTION),
+    hooks: hooksSchema
+      .optional()
+      .describe('Programs around each run; `COFRE_*` variables tell them about it.'),
+    retention: jobRetentionSchema
+      .optional()
+      .describe('Rules that replace those of the top level, one by one.'),
+  },
+  'an object describing a job',
+);
+
+const topShape = jobSchema.shape;
+
+export const configSchema = section(
+  {
+    $schema: z.string('a string').optional().describe('The JSON schema of this file, for editors.'),
+    enabled: flag().default(true).describe('Whether the daemon runs any job.'),
+    timezone: timezone().default('UTC').describe('The time zone of all schedules and retention periods.'),
+    location: text('the path of a directory').describe(
+      'The directory that holds the backups. A relative path is relative to this file.',
+    ),
+    jobs: z
+      .record(matching(SOURCE_NAME, NAME_ALLOWED), jobSchema, 'an object of jobs by name')
+      .describe('The jobs, by name.'),
+    compression: compression().default('gzip').describe(describe(topShape.compression)),
+    timeout: duration(1).default('6h').describe(describe(topShape.timeout)),
+    retries: count(0, 100).default(2).describe(describe(topShape.retries)),
+    jitter: duration(0).default('0s').describe(describe(topShape.jitter)),
+    catchUp: flag().default(true).describe(describe(topShape.catchUp)),
+    grace: duration(0).default('1h').describe(describe(topShape.grace)),
+    verify: choice(VERIFY_LEVELS).default('contents').describe(VERIFY_DESCRIPTION),
+    concurrency: count(1, 64).default(1).describe('How many runs may go on at once.'),
+    requireMount: flag().default(false).describe('Whether the location must be a mount point.'),
+    retention: topRetentionSchema
+      .prefault({})
+      .describe('Which archives to keep: one is kept when any rule keeps it.'),
+    scrub: section(
+      {
+        schedule: schedule().describe('When to scrub, in the top-level time zone.'),
+        share: fraction().describe(
+          'The part of all archives to verify each time, those checked longest ago first.',
+        ),
+      },
+      'an object with `schedule` and `share`',
+    )
+      .optional()
+      .describe('Verify old archives again, a share at a time; off when absent.'),
+    http: section(
+      {
+        host: matching(/^[^\s/]+$/, 'a host name or address')
+          .default('127.0.0.1')
+          .describe('The address to listen on.'),
+        port: count(0, 65_535).default(9480).describe('The port to listen on; 0 takes any free one.'),
+      },
+      'an object with `host` and `port`',
+    )
+      .prefault({})
+      .describe('Where health and metrics are served.'),
+  },
+  'an object',
+);
+
+/** What a validated file holds, top-level defaults filled in. */
+export type ConfigInput = z.infer<typeof configSchema>;
+export type JobInput = ConfigInput['jobs'][string];
+export type CompressionInput = ConfigInput['compression'];
+
+/** The schemas of the values that environment variables can override. */
+export const httpShape = configSchema.shape.http.unwrap().shape;
+
+function describe(schema: z.ZodType): string {
+  return schema.description ?? '';
+}

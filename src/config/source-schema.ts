@@ -1,0 +1,139 @@
+/** What a job backs up: one database, or a set of directories. Messages state what is allowed (see leaves.ts). */
+import { z } from 'zod';
+import { SOURCE_NAME } from '../domain/archive-name.ts';
+import { choice, duration, flag, list, matching, section, text } from './leaves.ts';
+
+export const NAME_ALLOWED =
+  'lower-case letters, digits, "_" and "-", starting with a letter or digit, at most 63 characters';
+const SOURCE_NAME_ALLOWED = `${NAME_ALLOWED}, not ending in "_globals"`;
+const MEMBER_ALLOWED = 'a name without "/", not "." or ".."';
+const ENV_NAME_ALLOWED = 'the name of an environment variable: letters, digits and "_"';
+const URL_SCHEME = /^postgres(?:ql)?(?:\+[\w.-]+)?:\/\//;
+
+export const URL_ALLOWED = 'a URI beginning with postgres://, postgresql:// or postgresql+driver://';
+const SECRET_ALLOWED = `exactly one of {"env": NAME}, {"file": PATH} or {"credential": NAME}; or ${URL_ALLOWED}`;
+
+export function isPostgresUrl(value: string): boolean {
+  return URL_SCHEME.test(value);
+}
+
+export const secretSchema = z.union(
+  [
+    matching(URL_SCHEME, SECRET_ALLOWED),
+    section(
+      {
+        env: matching(/^[A-Za-z_][A-Za-z0-9_]*$/, ENV_NAME_ALLOWED).describe(
+          'The environment variable that holds the secret; a `.env` beside the configuration is read too.',
+        ),
+      },
+      SECRET_ALLOWED,
+    ),
+    section(
+      {
+        // A URI here is the secret itself in the wrong place; as a path it would end up in messages.
+        file: matching(/^(?![\s\S]*:\/\/)[^\0]+$/, 'the path of a file').describe(
+          'The file that holds the secret; one newline at its end is left out.',
+        ),
+      },
+      SECRET_ALLOWED,
+    ),
+    section(
+      {
+        credential: matching(/^(?!\.{1,2}$)[^\0/]{1,255}$/, 'the name of a systemd credential').describe(
+          "The systemd credential that holds the secret (a file in the service's `$CREDENTIALS_DIRECTORY`).",
+        ),
+      },
+      SECRET_ALLOWED,
+    ),
+  ],
+  SECRET_ALLOWED,
+);
+
+/** A reference to a secret, or the secret itself in plain text. */
+export type SecretInput = z.infer<typeof secretSchema>;
+
+const sourceName = () =>
+  matching(SOURCE_NAME, SOURCE_NAME_ALLOWED)
+    .regex(/^(?!.*_globals$)/, SOURCE_NAME_ALLOWED)
+    .describe('What the source is called, unique across all jobs; it stands in the name of each archive.');
+
+const pattern = () => text('a pattern that is not empty');
+/** Empty it would read as "nothing", and dump everything. */
+const includedPatterns = () => list(pattern(), 'an array of at least one pattern');
+const excludedPatterns = () => z.array(pattern(), 'an array of patterns');
+
+const SELECTION_ALLOWED = 'an object with `schemas` and `tables`';
+const includeSchema = section(
+  {
+    schemas: includedPatterns().optional().describe('Schemas to dump, as patterns of pg_dump.'),
+    tables: includedPatterns().optional().describe('Tables to dump, as patterns of pg_dump.'),
+  },
+  SELECTION_ALLOWED,
+);
+const excludeSchema = section(
+  {
+    schemas: excludedPatterns().optional().describe('Schemas to leave out, as patterns of pg_dump.'),
+    tables: excludedPatterns().optional().describe('Tables to leave out, as patterns of pg_dump.'),
+  },
+  SELECTION_ALLOWED,
+);
+
+const postgresSchema = section(
+  {
+    type: z.literal('postgres').describe('One PostgreSQL database.'),
+    name: sourceName(),
+    url: secretSchema.describe(
+      'The connection URI, as a reference to a secret. A password in plain text is accepted with a warning.',
+    ),
+    format: choice(['plain', 'custom']).default('plain').describe("The format of pg_dump's output."),
+    include: includeSchema.optional().describe('Dump only these; everything when absent.'),
+    exclude: excludeSchema.optional().describe('Leave these out.'),
+    lockWaitTimeout: duration(1).default('60s').describe('How long to wait for the lock of each table.'),
+    binDir: text('the path of a directory')
+      .optional()
+      .describe("Directory of PostgreSQL's programs; found by server version when absent."),
+    exclusive: flag()
+      .default(false)
+      .describe('Hold an advisory lock while dumping. Needs a session: not through a transaction pooler.'),
+  },
+  'an object describing a source',
+);
+
+const DIRECTORY_ALLOWED = 'the path of a directory, or {"path": …, "as": …}';
+
+const filesSchema = section(
+  {
+    type: z.literal('files').describe('A set of directories in one archive.'),
+    name: sourceName(),
+    directories: list(
+      z.union(
+        [
+          text(DIRECTORY_ALLOWED),
+          section(
+            {
+              path: text('the path of a directory').describe('The directory.'),
+              as: matching(/^(?!\.{1,2}$)[^\0/]{1,255}$/, MEMBER_ALLOWED)
+                .optional()
+                .describe("The name it has in the archive; the directory's own name when absent."),
+            },
+            DIRECTORY_ALLOWED,
+          ),
+        ],
+        DIRECTORY_ALLOWED,
+      ),
+      'an array of at least one directory',
+    ).describe('The directories to back up; each lies in the archive below its own name.'),
+    exclude: excludedPatterns().optional().describe('Glob patterns of what to leave out, such as `*.tmp`.'),
+  },
+  'an object describing a source',
+);
+
+export const sourceSchema = z.discriminatedUnion('type', [postgresSchema, filesSchema], {
+  error: (issue) =>
+    issue.code === 'invalid_union' ? '"postgres", "files"' : 'an object describing a source',
+});
+
+export type SourceInput = z.infer<typeof sourceSchema>;
+export type PostgresInput = z.infer<typeof postgresSchema>;
+export type FilesInput = z.infer<typeof filesSchema>;
+export type DirectoryInput = FilesInput['directories'][number];

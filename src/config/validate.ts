@@ -1,0 +1,32 @@
+import { checkNames } from './cross-checks.ts';
+import { type ConfigFault, type KeyPath, valueAt } from './faults.ts';
+import { faultsOfIssues } from './issues.ts';
+import { type ConfigInput, configSchema, jobSchema } from './schema.ts';
+
+export interface Validated {
+  /** Absent when the document does not follow the schema. */
+  input?: ConfigInput;
+  faults: ConfigFault[];
+}
+
+/** Holds a document against the schema and the rules between its values; relative paths are below `directory`. */
+export function validate(root: unknown, directory: string): Validated {
+  const names = checkNames(root, directory);
+  const parsed = configSchema.safeParse(root);
+  if (parsed.success) return { input: parsed.data, faults: names };
+  const { issues } = parsed.error;
+  const misnamed = issues.filter((issue) => issue.code === 'invalid_key').map((issue) => issue.path);
+  return {
+    faults: [
+      ...faultsOfIssues(root, issues),
+      ...misnamed.flatMap((path) => faultsWithinJob(root, path)),
+      ...names,
+    ],
+  };
+}
+
+/** zod does not look below a key that is wrong; without this those faults would show one correction later. */
+function faultsWithinJob(root: unknown, path: KeyPath): ConfigFault[] {
+  const { error } = jobSchema.safeParse(valueAt(root, path));
+  return error === undefined ? [] : faultsOfIssues(root, error.issues, path);
+}

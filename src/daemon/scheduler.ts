@@ -1,0 +1,206 @@
+import { applyDecision, decideDue, type DueDecision, type JobScheduleState } from '../domain/due.ts';
+import { BackupError, toBackupError } from '../domain/errors.ts';
+import type { JobSeen, RunEnded } from '../domain/journal-entry.ts';
+import type { Outcome } from '../domain/manifest.ts';
+import type { Service } from '../domain/ports.ts';
+import type { EngineContext } from '../engine/context.ts';
+import { journal, newRunId } from '../engine/journaling.ts';
+import type { ScheduledTask } from '../engine/scheduled-task.ts';
+import type { RunQueue } from './run-queue.ts';
+
+/** What the journal calls the schedule of a task that is switched off; being on again is a new schedule. */
+const DISABLED = 'disabled';
+/** Runs nearly done when a shutdown comes get this long before they are cancelled. */
+export const DRAIN_MS = 4_000;
+const LONGEST_WAIT_MS = 30_000;
+
+/**
+ * Owns the one sleep of the daemon: wakes, asks `decideDue` for each task, carries the answers out, sleeps
+ * until the next. Its state lives in memory, starts from the journal, and each change is written there.
+ */
+export class Scheduler implements Service {
+  readonly id = 'scheduler';
+  readonly #context: EngineContext;
+  readonly #queue: RunQueue;
+  readonly #states = new Map<string, JobScheduleState>();
+  #tasks: readonly ScheduledTask[];
+  #changed = true;
+  #wake = new AbortController();
+  /** Ends the waiting of queued runs at a shutdown; they never started and are made up for. */
+  readonly #closing = new AbortController();
+  readonly #runs = new AbortController();
+
+  constructor(context: EngineContext, queue: RunQueue, tasks: readonly ScheduledTask[]) {
+    this.#context = context;
+    this.#queue = queue;
+    this.#tasks = tasks;
+  }
+
+  /** Names of the tasks that are queued or under way. */
+  running(): ReadonlySet<string> {
+    return new Set([...this.#states.values()].filter(({ busy }) => busy).map(({ job }) => job));
+  }
+
+  /** Takes new tasks over at once; runs under way end as they began. */
+  replaceTasks(tasks: readonly ScheduledTask[]): void {
+    this.#tasks = tasks;
+    this.#changed = true;
+    this.#wake.abort();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.#wake = new AbortController();
+      const until = await this.#tick();
+      await this.#context.clock.sleepUntil(until, AbortSignal.any([signal, this.#wake.signal]));
+    }
+    await this.#drain();
+  }
+
+  /** Decides for every task; returns when to look again. */
+  async #tick(): Promise<Date> {
+    let until = new Date(this.#context.clock.now().getTime() + LONGEST_WAIT_MS);
+    try {
+      await this.#context.journal.refresh();
+      if (this.#changed) await this.#adoptTasks();
+      for (const task of this.#tasks) {
+        const next = await this.#settle(task);
+        if (next !== undefined && next < until) until = next;
+      }
+    } catch (error) {
+      // One bad look at a disk must not end the schedule for good: the next tick tries again.
+      this.#context.events.failed('schedule', {}, toBackupError(error, 'scheduling'));
+    }
+    return until;
+  }
+
+  /** Finds the baseline of each task, and writes it where the task or its schedule is new. */
+  async #adoptTasks(): Promise<void> {
+    for (const task of this.#tasks) {
+      const schedule = task.enabled ? task.cron.expression : DISABLED;
+      const { timezone } = task.cron;
+      const { seen } = this.#context.journal.histories.of(task.name);
+      if (seen?.schedule !== schedule || seen.timezone !== timezone) {
+        const at = this.#context.clock.now();
+        await this.#baseline({
+          event: 'scheduled',
+          at: at.toISOString(),
+          job: task.name,
+          schedule,
+          timezone,
+        });
+      } else if (!this.#states.has(task.name)) {
+        this.#states.set(task.name, this.#recorded(task.name));
+      }
+    }
+    this.#changed = false;
+  }
+
+  async #baseline(entry: JobSeen): Promise<void> {
+    const busy = this.#states.get(entry.job)?.busy ?? false;
+    await journal(this.#context, entry);
+    this.#states.set(entry.job, { ...this.#recorded(entry.job), baseline: new Date(entry.at), busy });
+  }
+
+  #recorded(name: string): JobScheduleState {
+    const { seen, lastDue_ms, attempts, lastDueEnded } = this.#context.journal.histories.of(name);
+    return {
+      job: name,
+      baseline: seen === undefined ? this.#context.clock.now() : new Date(seen.at),
+      lastDue: lastDue_ms === undefined ? undefined : new Date(lastDue_ms),
+      attempts,
+      lastDueEnded,
+      busy: false,
+    };
+  }
+
+  /** Carries out decisions until the answer is to wait. */
+  async #settle(task: ScheduledTask): Promise<Date | undefined> {
+    if (!task.enabled) return undefined;
+    for (;;) {
+      const state = this.#states.get(task.name);
+      if (state === undefined) return undefined;
+      const now = this.#context.clock.now();
+      const decision = decideDue(state, task.cron, now, task.policy);
+      if (decision.kind === 'wait') {
+        if (decision.rebase === undefined) return decision.until;
+        await this.#rebase(task, state, decision.rebase);
+        continue;
+      }
+      this.#states.set(task.name, applyDecision(state, decision));
+      if (decision.kind === 'run') this.#start(task, decision);
+      else await this.#skip(task.name, decision);
+    }
+  }
+
+  async #rebase(task: ScheduledTask, state: JobScheduleState, now: Date): Promise<void> {
+    this.#context.events.clockStepped(task.name, state.lastDue ?? state.baseline, now);
+    const { expression: schedule, timezone } = task.cron;
+    await this.#baseline({ event: 'scheduled', at: now.toISOString(), job: task.name, schedule, timezone });
+  }
+
+  #start(task: ScheduledTask, decision: Extract<DueDecision, { kind: 'run' }>): void {
+    const { due, trigger, missed } = decision;
+    if (missed > 0) this.#context.events.runsMissed(task.name, missed, due);
+    const work = async () => {
+      let outcome: Outcome = 'failed';
+      try {
+        outcome = await task.run({ due, trigger, missed }, this.#runs.signal);
+      } catch (error) {
+        this.#context.events.failed('run', { job: task.name }, toBackupError(error));
+      } finally {
+        const state = this.#states.get(task.name);
+        if (state !== undefined) {
+          const answered = outcome !== 'cancelled';
+          // A due time skipped meanwhile is the newer one, and settled.
+          const own = state.lastDue?.getTime() === due.getTime();
+          this.#states.set(task.name, {
+            ...state,
+            busy: false,
+            lastDueEnded: own ? answered : state.lastDueEnded,
+          });
+        }
+      }
+    };
+    void this.#queue.add(work, this.#closing.signal);
+  }
+
+  async #skip(job: string, decision: Extract<DueDecision, { kind: 'skip' }>): Promise<void> {
+    const at = this.#context.clock.now();
+    const entry: RunEnded = {
+      event: 'ended',
+      at: at.toISOString(),
+      run: newRunId(at),
+      job,
+      trigger: 'schedule',
+      actor: 'daemon',
+      due: decision.due.toISOString(),
+      outcome: 'skipped',
+      duration_ms: 0,
+      archives: [],
+      errors: [{ code: 'SKIPPED', message: SKIP_REASONS[decision.reason] }],
+      missed: decision.missed,
+    };
+    await journal(this.#context, entry);
+    this.#context.events.runSkipped(entry);
+  }
+
+  async #drain(): Promise<void> {
+    this.#closing.abort();
+    const timer = setTimeout(() => this.#runs.abort(shutdownReason()), DRAIN_MS);
+    await this.#queue.idle();
+    clearTimeout(timer);
+  }
+}
+
+const SKIP_REASONS = {
+  overlap: 'an earlier run of the job is still under way',
+  'catch-up-off': 'it was missed while the daemon was not running, and catchUp is off',
+  attempts: 'two attempts died before their end; the next due time is waited for',
+} as const;
+
+function shutdownReason(): BackupError {
+  return new BackupError('CANCELLED', 'cancelled by the shutdown of cofre', {
+    hint: 'It is made up for after the next start, if `catchUp` is on.',
+  });
+}

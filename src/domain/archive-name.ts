@@ -1,0 +1,64 @@
+import type { ArchiveFormat, ArchiveType, CompressionType } from './manifest.ts';
+import type { Key } from './ports.ts';
+
+/** What a source may be called; names ending in `_globals` are reserved for the roles of a server. */
+export const SOURCE_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+
+const FORMAT_EXTENSION = { plain: '.sql', custom: '.dump', directory: '.dir.tar', tar: '.tar' } as const;
+const CODEC_SUFFIX = { none: '', gzip: '.gz', zstd: '.zst' } as const;
+
+const ARCHIVE_NAME =
+  /^(?<type>db|files)_backup_(?<source>[a-z0-9][a-z0-9_-]{0,62})_(?<timestamp>\d{8}_\d{6})(?<extension>\.sql|\.dump|\.dir\.tar|\.tar)(?<suffix>|\.gz|\.zst)$/;
+
+export interface ArchiveName {
+  type: ArchiveType;
+  source: string;
+  /** UTC, `20251024_120015`. */
+  timestamp: string;
+  format: ArchiveFormat;
+  compression: CompressionType;
+}
+
+/** `db_backup_<source>_<timestamp>.sql.gz`, `files_backup_<source>_<timestamp>.tar.zst` … */
+export function formatArchiveName(name: ArchiveName): string {
+  const prefix = name.type === 'database' ? 'db' : 'files';
+  return `${prefix}_backup_${name.source}_${name.timestamp}${FORMAT_EXTENSION[name.format]}${CODEC_SUFFIX[name.compression]}`;
+}
+
+/** The parts of an archive's filename; undefined when it is none, as anything with a `/` in it. */
+export function parseArchiveName(filename: string): ArchiveName | undefined {
+  const groups = ARCHIVE_NAME.exec(filename)?.groups;
+  if (groups === undefined) return undefined;
+  const type = groups.type === 'db' ? 'database' : 'files';
+  const format = keyOf(FORMAT_EXTENSION, groups.extension);
+  const compression = keyOf(CODEC_SUFFIX, groups.suffix);
+  const { source, timestamp } = groups;
+  if (format === undefined || compression === undefined || source === undefined || timestamp === undefined) {
+    return undefined;
+  }
+  if ((type === 'files') !== (format === 'tar') || parseTimestamp(timestamp) === undefined) return undefined;
+  return { type, source, timestamp, format, compression };
+}
+
+export function archiveKey(filename: string): Key | undefined {
+  const name = parseArchiveName(filename);
+  return name === undefined ? undefined : `${name.type}/${filename}`;
+}
+
+/** The UTC second of an instant: `20251024_120015`. */
+export function formatTimestamp(at: Date): string {
+  return at.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '_');
+}
+
+/** The instant of `20251024_120015`; undefined for a date that does not exist. */
+export function parseTimestamp(timestamp: string): Date | undefined {
+  const match = /^(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)$/.exec(timestamp);
+  if (match === null) return undefined;
+  const [, year, month, day, hour, minute, second] = match;
+  const at = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  return Number.isNaN(at.getTime()) || formatTimestamp(at) !== timestamp ? undefined : at;
+}
+
+function keyOf<K extends string>(table: Record<K, string>, value: string | undefined): K | undefined {
+  return (Object.keys(table) as K[]).find((key) => table[key] === value);
+}

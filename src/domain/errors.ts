@@ -1,0 +1,127 @@
+/**
+ * Every error a user can meet, by a stable code. The code is part of the contract: it stands in JSON
+ * output, in log lines and in docs/errors.md (a test compares the two).
+ */
+export const ERROR_CODES = {
+  CONFIG_INVALID: 'The configuration does not validate; every fault is listed with its path.',
+  CONFIG_NOT_FOUND: 'No configuration file was found at any of the places searched.',
+  USAGE: 'The command line is wrong.',
+  JOB_UNKNOWN: 'No job of that name is configured.',
+  ARCHIVE_UNKNOWN: 'No backup of that filename is in the catalogue.',
+  ARCHIVE_PINNED: 'The archive is pinned and is not deleted.',
+  ARCHIVE_MISSING: 'The manifest exists, the archive file does not.',
+  ARCHIVE_CORRUPT: 'The stored bytes are not those that were written.',
+  MANIFEST_CORRUPT: 'A manifest cannot be read; the archive beside it is untouched.',
+  CONTENTS_MISMATCH: 'The archive decodes, but its contents are not those seen while it was written.',
+  LOCATION_UNUSABLE: 'The location is missing, not writable, not a mount point, or has no working flock.',
+  SPACE_LOW: 'There is not enough free space for the next archive.',
+  DISK_FULL: 'The disk ran full while writing; nothing partial was left.',
+  IO_FAILED: 'Reading or writing a file failed.',
+  LOCK_BUSY: 'Another process holds the lock.',
+  LOCK_LOST: 'A lock was lost while it was needed; the run was aborted.',
+  TOOL_MISSING: 'A program that is needed was not found.',
+  TOOL_FAILED: 'A program ended with an error, or was killed.',
+  SERVER_UNREACHABLE: 'The PostgreSQL server cannot be reached.',
+  SERVER_AUTH: 'The PostgreSQL server refused the user, the password or the database.',
+  SERVER_TOO_NEW: 'The server is newer than every pg_dump found.',
+  SERVER_BUSY: 'Another session holds the advisory lock, or a table lock was not granted in time.',
+  UNREADABLE: 'A table, sequence or directory that belongs to the backup cannot be read.',
+  DUMP_EMPTY: 'The dump holds nothing.',
+  DUMP_TRUNCATED: 'The dump ended before its completion line.',
+  SOURCE_MISSING: 'A directory of the source does not exist.',
+  HOOK_FAILED: 'A hook ended with an error.',
+  TIMEOUT: 'The work took longer than its timeout.',
+  CANCELLED: 'The work was cancelled.',
+  INTERRUPTED: 'The process died while the run was under way.',
+  SKIPPED: 'A due time passed without a run: the job was still busy, or catching up is off or was given up.',
+  PRUNE_HELD_BACK: 'Retention would remove more than half of a series in one go.',
+  ADDRESS_IN_USE: 'The address of the HTTP server is taken or not of this machine.',
+  INTERNAL: 'A fault in cofre itself.',
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+export interface BackupErrorOptions {
+  /** What to do about it, in the imperative. */
+  hint?: string;
+  /** What it concerns: a file, a config path, a table. */
+  path?: string;
+  cause?: unknown;
+}
+
+/** An error with a stable code and a hint what to do. The message names the operation and its object. */
+export class BackupError extends Error {
+  override readonly name = 'BackupError';
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly path: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: BackupErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+    this.path = options.path;
+  }
+
+  toJSON(): ErrorDocument {
+    return {
+      code: this.code,
+      message: this.message,
+      ...(this.hint === undefined ? {} : { hint: this.hint }),
+      ...(this.path === undefined ? {} : { path: this.path }),
+    };
+  }
+}
+
+/** The shape of an error in `--json` output, the journal and the log. */
+export interface ErrorDocument {
+  code: ErrorCode;
+  message: string;
+  hint?: string;
+  path?: string;
+}
+
+/** Anything thrown, as a BackupError: known system errors get their code and hint, the rest is INTERNAL. */
+export function toBackupError(thrown: unknown, context = ''): BackupError {
+  if (thrown instanceof BackupError) return thrown;
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const prefix = context === '' ? '' : `${context}: `;
+  const { code, path } = error as NodeJS.ErrnoException;
+  const at = path === undefined ? {} : { path };
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new BackupError('DISK_FULL', `${prefix}no space left on the device`, {
+        ...at,
+        hint: 'Free space at the location, shorten the retention, or move the location to a larger disk.',
+        cause: error,
+      });
+    case 'ABORT_ERR':
+      return new BackupError('CANCELLED', `${prefix}cancelled`, { cause: error });
+    case undefined:
+      return new BackupError('INTERNAL', `${prefix}${error.message}`, {
+        hint: 'This is a fault in cofre: please report it with the log.',
+        cause: error,
+      });
+    default:
+      return new BackupError('IO_FAILED', `${prefix}${error.message}`, {
+        ...at,
+        hint: hintOfErrno(code),
+        cause: error,
+      });
+  }
+}
+
+function hintOfErrno(code: string): string {
+  switch (code) {
+    case 'EACCES':
+    case 'EPERM':
+      return 'Give the user that runs cofre access to this path.';
+    case 'ENOENT':
+      return 'Create the path or correct it in the configuration.';
+    case 'EROFS':
+      return 'The file system is mounted read-only: remount it, or choose another location.';
+    default:
+      return 'Look at the system log for the reason of this input/output error.';
+  }
+}

@@ -1,0 +1,81 @@
+import type { ErrorDocument } from './errors.ts';
+import type { Outcome, Trigger } from './manifest.ts';
+
+/**
+ * One line of `<location>/journal.jsonl`. The name of a maintenance task (`@prune`, `@scrub`, `@delete`) stands where
+ * that of a job does; no job can be called so.
+ */
+export type JournalEntry = JobSeen | RunStarted | RunEnded;
+
+/** The first sight of a job, or of its new schedule: due times count from here on. */
+export interface JobSeen {
+  event: 'scheduled';
+  at: string;
+  job: string;
+  schedule: string;
+  timezone: string;
+}
+
+export interface RunStarted {
+  event: 'started';
+  at: string;
+  run: string;
+  job: string;
+  trigger: Trigger;
+  actor: string;
+  /** The due time this run answers, for scheduled and made-up runs. ISO 8601, UTC. */
+  due?: string;
+  sources: string[];
+}
+
+export interface RunEnded {
+  event: 'ended';
+  at: string;
+  run: string;
+  job: string;
+  trigger: Trigger;
+  actor: string;
+  due?: string;
+  outcome: Outcome;
+  duration_ms: number;
+  /** Filenames of what the run added. */
+  archives: string[];
+  errors: RunError[];
+  /** Due times that passed without a run of their own before this one. */
+  missed?: number;
+  /** Filenames of what a prune or a deletion removed. */
+  removed?: string[];
+}
+
+/** An error of a run, with the source it befell. */
+export interface RunError extends ErrorDocument {
+  source?: string;
+}
+
+/** A deletion asked for by someone, which has an end and no start. */
+export const DELETE_TASK = '@delete';
+export const PRUNE_TASK = '@prune';
+export const SCRUB_TASK = '@scrub';
+
+/** Whether a name in the journal is that of a maintenance task. */
+export function isTask(job: string): boolean {
+  return job.startsWith('@');
+}
+
+const EVENTS = new Set(['scheduled', 'started', 'ended']);
+
+/** A journal line as an entry; undefined for a torn or foreign line. */
+export function parseJournalLine(line: string): JournalEntry | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { event, at, job } = value as Record<string, unknown>;
+  if (typeof event !== 'string' || !EVENTS.has(event)) return undefined;
+  if (typeof job !== 'string' || typeof at !== 'string' || Number.isNaN(Date.parse(at))) return undefined;
+  if (event !== 'scheduled' && typeof (value as Record<string, unknown>).run !== 'string') return undefined;
+  return value as JournalEntry;
+}

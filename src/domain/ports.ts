@@ -1,0 +1,135 @@
+import type { ErrorCode } from './errors.ts';
+import type { ArchiveFormat, ArchiveType, CompressionType, Contents, FileRemark, Root } from './manifest.ts';
+
+/** Raw bytes in order. Its end means success: a producer that failed makes the iteration throw. */
+export type ByteStream = AsyncIterable<Buffer>;
+
+/** Something worth knowing before a run; `error` means that a capture would fail. */
+export interface Finding {
+  severity: 'error' | 'warning' | 'info';
+  code: ErrorCode | 'OK';
+  /** What it concerns: a source, a table, a directory, a config path. */
+  path: string;
+  message: string;
+  hint: string;
+}
+
+/** One database or one set of directories. */
+export interface Source {
+  readonly name: string;
+  readonly type: ArchiveType;
+  readonly format: ArchiveFormat;
+  /** Everything that would make capture fail, found at once. Throws for nothing but cancellation. */
+  preflight(signal: AbortSignal): Promise<Finding[]>;
+  /** What takes longer to find than a run should wait: everything unreadable inside. For `check`. */
+  survey?(signal: AbortSignal): Promise<Finding[]>;
+  /** Starts reading the source. What is held for it (sessions, children) is released with the stream. */
+  capture(signal: AbortSignal): Promise<Capture>;
+}
+
+export interface Capture {
+  readonly stream: ByteStream;
+  readonly facts: CaptureFacts;
+  /** What happened to single entries while reading; complete once the stream has ended. */
+  remarks(): CaptureRemarks;
+}
+
+/** What the manifest records about where the bytes came from. */
+export interface CaptureFacts {
+  system_identifier?: string;
+  database?: string;
+  server_version?: string;
+  tool_version?: string;
+  directories?: string[];
+  roots?: Root[];
+}
+
+export interface CaptureRemarks {
+  changed: FileRemark[];
+  incomplete: FileRemark[];
+}
+
+/** Derives `contents` from the raw bytes of an archive, as they pass by. */
+export interface Inspector extends AsyncDisposable {
+  /** Resolves when more bytes are welcome. Throws when the bytes cannot be an archive of this format. */
+  write(chunk: Buffer): void | Promise<void>;
+  /** The contents, once all bytes were written. Throws DUMP_EMPTY, DUMP_TRUNCATED or ARCHIVE_CORRUPT. */
+  end(): Promise<Contents>;
+}
+
+/** What an inspector must know of an archive to read it. */
+export interface Inspectable {
+  format: ArchiveFormat;
+  source: string;
+  /** Of the program that wrote it: an older one may not read it. */
+  tool_version?: string | undefined;
+}
+
+/** Throws TOOL_MISSING when a program that the format needs is not on this machine. */
+export type OpenInspector = (archive: Inspectable, signal: AbortSignal) => Promise<Inspector>;
+
+/** Compression as two stream transforms. Both throw on a malformed or truncated input. */
+export interface Codec {
+  readonly type: CompressionType;
+  /** `` , `.gz` or `.zst`. */
+  readonly suffix: string;
+  encode(input: ByteStream): ByteStream;
+  decode(input: ByteStream): ByteStream;
+}
+
+/** Where an object lies in a store: `database/<filename>` or `files/<filename>`. */
+export type Key = `${ArchiveType}/${string}`;
+
+export interface StoredObject {
+  key: Key;
+  /** Bytes. */
+  size: number;
+}
+
+/** An object whose bytes are durable but which has no name yet. Exactly one of the three ends it. */
+export interface StagedObject {
+  readonly key: Key;
+  /** Bytes. */
+  readonly size: number;
+  read(signal: AbortSignal): ByteStream;
+  /** Gives it its name, durably. */
+  commit(): Promise<void>;
+  /** Keeps it for inspection as `.<name>.failed`, never to be taken for a backup. */
+  reject(): Promise<void>;
+  discard(): Promise<void>;
+}
+
+/** Immutable objects. Deleting an absent key succeeds. */
+export interface Store {
+  readonly id: string;
+  /** Writes and flushes to disk; on any error nothing is left behind. */
+  stage(key: Key, payload: ByteStream, signal: AbortSignal): Promise<StagedObject>;
+  /** Throws ARCHIVE_MISSING on first read of an absent key. */
+  get(key: Key, signal: AbortSignal): ByteStream;
+  stat(key: Key): Promise<StoredObject | undefined>;
+  /** Committed objects only. */
+  list(type: ArchiveType): Promise<StoredObject[]>;
+  delete(key: Key): Promise<void>;
+  /** Names of the staged leftovers (`partial`) and rejected objects (`failed`) of one type. */
+  leftovers(type: ArchiveType): Promise<Leftover[]>;
+  removeLeftover(leftover: Leftover): Promise<void>;
+}
+
+export interface Leftover {
+  type: ArchiveType;
+  /** The archive's filename. */
+  filename: string;
+  state: 'partial' | 'failed';
+}
+
+export interface Clock {
+  now(): Date;
+  /** Resolves at `at`, or earlier when the signal aborts. Notices suspend and clock steps within 30 s. */
+  sleepUntil(at: Date, signal: AbortSignal): Promise<void>;
+}
+
+/** `run` settles only once everything it started has stopped. */
+export interface Service {
+  readonly id: string;
+  run(signal: AbortSignal): Promise<void>;
+}

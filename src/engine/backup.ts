@@ -1,0 +1,294 @@
+import {
+  formatArchiveName,
+  formatTimestamp,
+  parseArchiveName,
+  parseTimestamp,
+} from '../domain/archive-name.ts';
+import { BackupError, toBackupError } from '../domain/errors.ts';
+import type { Job } from '../domain/job.ts';
+import { type Contents, isFilesContents, isIncomplete, type Manifest } from '../domain/manifest.ts';
+import type {
+  Capture,
+  CaptureRemarks,
+  Finding,
+  Inspectable,
+  Key,
+  Source,
+  StagedObject,
+} from '../domain/ports.ts';
+import { formatSize } from '../domain/size.ts';
+import { sleep } from '../lib/abort.ts';
+import { Meter } from '../lib/digest.ts';
+import type { EngineContext } from './context.ts';
+import type { Scope, Step } from './events.ts';
+import type { RunRequest } from './run.ts';
+import { sweepPartials } from './sweep.ts';
+import { inspected, verifyBytes } from './verify.ts';
+
+const RETRY_BASE_MS = 1_000;
+const RETRY_LONGEST_MS = 30_000;
+/** Asked for beside the size of the last archive: databases grow. */
+const SPACE_FACTOR = 1.1;
+
+/** A preflight found faults; each is an error of its own, so that all are reported at once. */
+export class PreflightError extends BackupError {
+  readonly faults: readonly BackupError[];
+
+  constructor(first: BackupError, faults: readonly BackupError[]) {
+    super(first.code, faults.map(({ message }) => message).join('; '), { hint: first.hint ?? '' });
+    this.faults = faults;
+  }
+}
+
+/**
+ * Takes one backup of one source, and returns its manifest once it is a backup. The order, which a crash may
+ * cut anywhere: lock → preflight → space → write and flush → verify by reading again → name → manifest.
+ * Throws when any of it fails, and then nothing that could be taken for a backup is left.
+ */
+export async function backupSource(
+  context: EngineContext,
+  job: Job,
+  source: Source,
+  request: RunRequest,
+  signal: AbortSignal,
+): Promise<Manifest> {
+  const scope: Scope = { job: job.name, run: request.run, actor: request.actor, source: source.name };
+  await using lock = await context.location.lock(`run.${source.name}`, signal);
+  const guarded = AbortSignal.any([signal, lock.lost]);
+  await sweepPartials(context, source.name);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await new Attempt(context, job, source, request, scope, guarded).run();
+    } catch (error) {
+      const fault = toBackupError(error);
+      if (fault.code !== 'SERVER_UNREACHABLE' || attempt > job.retries) throw error;
+      const delay_ms = Math.min(RETRY_BASE_MS * 2 ** (attempt - 1), RETRY_LONGEST_MS);
+      context.events.captureRetried(scope, fault, attempt, delay_ms);
+      await sleep(delay_ms, guarded);
+    }
+  }
+}
+
+class Attempt {
+  readonly #context: EngineContext;
+  readonly #job: Job;
+  readonly #source: Source;
+  readonly #request: RunRequest;
+  readonly #scope: Scope;
+  readonly #signal: AbortSignal;
+
+  constructor(
+    context: EngineContext,
+    job: Job,
+    source: Source,
+    request: RunRequest,
+    scope: Scope,
+    signal: AbortSignal,
+  ) {
+    this.#context = context;
+    this.#job = job;
+    this.#source = source;
+    this.#request = request;
+    this.#scope = scope;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<Manifest> {
+    const started = this.#context.clock.now();
+    await this.#step('preflight', () => this.#preflight());
+    const filename = await this.#step('capture', () => this.#freeName());
+    const written = await this.#step('capture', () => this.#write(filename));
+    const { staged } = written;
+    try {
+      const manifest = await this.#step('verify', () => this.#verified(filename, started, written));
+      return await this.#step('commit', () => this.#commit(staged, manifest));
+    } catch (error) {
+      // After a rename there is nothing to discard, and after a rejection it is kept for inspection.
+      await staged.discard();
+      throw error;
+    }
+  }
+
+  async #preflight(): Promise<void> {
+    const findings = await this.#source.preflight(this.#signal);
+    const errors = findings.filter(({ severity }) => severity === 'error');
+    for (const finding of findings) {
+      if (!errors.includes(finding)) this.#context.events.preflightFinding(this.#scope, finding);
+    }
+    const faults = errors.map(toFault);
+    const [first] = faults;
+    if (first !== undefined) throw new PreflightError(first, faults);
+    await this.#assertSpace();
+  }
+
+  async #assertSpace(): Promise<void> {
+    const last = this.#context.catalogue.series(this.#source.name).at(-1);
+    if (last === undefined) return;
+    const { free_bytes } = await this.#context.location.space();
+    const needed_bytes = Math.ceil(last.size * SPACE_FACTOR);
+    if (free_bytes >= needed_bytes) return;
+    throw new BackupError(
+      'SPACE_LOW',
+      `${formatSize(free_bytes)} are free at the location, the next archive needs about ${formatSize(needed_bytes)}`,
+      {
+        path: this.#context.location.root,
+        hint: 'Free space at the location, shorten the retention, or move the location to a larger disk.',
+      },
+    );
+  }
+
+  /** The name of the run's second; when it exists already, that of the next free one. */
+  async #freeName(): Promise<string> {
+    const { clock, catalogue, openCodec } = this.#context;
+    const { type, name: source, format } = this.#source;
+    const compression = openCodec(this.#job.compression.type).type;
+    let at = this.#request.startedAt;
+    for (;;) {
+      const filename = formatArchiveName({
+        type,
+        source,
+        timestamp: formatTimestamp(at),
+        format,
+        compression,
+      });
+      if (!(await catalogue.isTaken(filename))) return filename;
+      await sleep(1_000 - (clock.now().getTime() % 1_000), this.#signal);
+      at = new Date(Math.max(clock.now().getTime(), at.getTime() + 1_000));
+    }
+  }
+
+  async #write(filename: string): Promise<Written> {
+    const { store, openCodec, openInspector, events } = this.#context;
+    const { compression } = this.#job;
+    events.captureStarted(this.#scope, filename);
+    const capture = await this.#source.capture(this.#signal);
+    await using inspector = await openInspector(this.#inspectable(capture), this.#signal);
+    const codec = openCodec(compression.type, compression.level);
+    const stored = new Meter();
+    let raw_size = 0;
+    const raw = inspected(capture.stream, inspector, (bytes) => {
+      raw_size += bytes;
+      this.#request.onProgress?.({ source: this.#source.name, step: 'capture', bytes: raw_size });
+    });
+    const key: Key = `${this.#source.type}/${filename}`;
+    const staged = await store.stage(key, stored.tap(codec.encode(raw)), this.#signal);
+    try {
+      const contents = withRemarks(await inspector.end(), capture.remarks());
+      return { staged, capture, contents, raw_size, hash: stored.sha256() };
+    } catch (error) {
+      await staged.discard();
+      throw error;
+    }
+  }
+
+  #inspectable({ facts }: Capture): Inspectable {
+    const { format, name: source } = this.#source;
+    return { format, source, tool_version: facts.tool_version };
+  }
+
+  /** The manifest of an archive that was read again and found as written. */
+  async #verified(filename: string, started: Date, written: Written): Promise<Manifest> {
+    const { clock, events, location } = this.#context;
+    const { staged, capture, contents, raw_size, hash } = written;
+    const { job, actor, run, trigger } = { ...this.#request, job: this.#job };
+    const { format, type, name: source } = this.#source;
+    const { type: compression } = job.compression;
+    const expected = { size: staged.size, hash, contents, compression, ...this.#inspectable(capture) };
+    const verdict = await verifyBytes(
+      this.#context,
+      staged.read(this.#signal),
+      expected,
+      job.verify,
+      this.#signal,
+    );
+    events.archiveVerified(this.#scope, filename, verdict.ok, verdict.detail);
+    if (!verdict.ok) {
+      await staged.reject();
+      throw new BackupError(
+        'CONTENTS_MISMATCH',
+        `${filename} was written but does not verify: ${verdict.detail}`,
+        {
+          path: filename,
+          hint: 'It is kept beside the archives as `.<name>.failed`. Check the disk and the memory of this machine.',
+        },
+      );
+    }
+    const timestamp = parseArchiveName(filename)?.timestamp ?? formatTimestamp(started);
+    const now = clock.now();
+    return {
+      version: 1,
+      type,
+      filename,
+      filepath: location.archivePath(type, filename),
+      size: staged.size,
+      size_human: formatSize(staged.size),
+      hash,
+      compressed: compression !== 'none',
+      encrypted: false,
+      timestamp,
+      created_at: (parseTimestamp(timestamp) ?? started).toISOString(),
+      ...capture.facts,
+      job: job.name,
+      source,
+      run,
+      trigger,
+      actor,
+      compression,
+      format,
+      started_at: started.toISOString(),
+      duration_ms: Math.max(0, now.getTime() - started.getTime()),
+      raw_size,
+      pinned: false,
+      incomplete: isIncomplete(contents),
+      contents,
+      verification: { level: job.verify, ok: true, at: now.toISOString(), detail: verdict.detail },
+    };
+  }
+
+  async #commit(staged: StagedObject, manifest: Manifest): Promise<Manifest> {
+    this.#signal.throwIfAborted();
+    await staged.commit();
+    try {
+      // From here on a cancellation comes too late: an archive with a name and no manifest helps nobody.
+      await this.#context.catalogue.add(manifest, new AbortController().signal);
+    } catch (error) {
+      if (this.#context.catalogue.find(manifest.filename) === undefined)
+        await this.#context.store.delete(staged.key);
+      throw error;
+    }
+    this.#context.events.archiveAdded(this.#scope, manifest);
+    const { contents, filename } = manifest;
+    if (isFilesContents(contents) && contents.changed.length + contents.incomplete.length > 0) {
+      const { changed, incomplete } = contents;
+      this.#context.events.entriesChanged(this.#scope, filename, changed.length, incomplete.length);
+    }
+    return manifest;
+  }
+
+  /** Counts and logs an error with the step it befell. */
+  async #step<T>(step: Step, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      const fault = toBackupError(this.#signal.aborted ? this.#signal.reason : error, this.#source.name);
+      this.#context.events.failed(step, this.#scope, fault);
+      throw fault;
+    }
+  }
+}
+
+interface Written {
+  staged: StagedObject;
+  capture: Capture;
+  contents: Contents;
+  raw_size: number;
+  hash: string;
+}
+
+function withRemarks(contents: Contents, remarks: CaptureRemarks): Contents {
+  return isFilesContents(contents) ? { ...contents, ...remarks } : contents;
+}
+
+function toFault({ code, message, hint, path }: Finding): BackupError {
+  return new BackupError(code === 'OK' ? 'INTERNAL' : code, message, { hint, path });
+}

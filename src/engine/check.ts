@@ -1,0 +1,84 @@
+import { type BackupError, toBackupError } from '../domain/errors.ts';
+import type { Job } from '../domain/job.ts';
+import type { Finding, Source } from '../domain/ports.ts';
+import { formatSize } from '../domain/size.ts';
+import type { EngineContext } from './context.ts';
+import { takeInventory } from './inventory.ts';
+
+/** Whether every source of the jobs can be read as a whole. */
+export async function checkSources(jobs: readonly Job[], signal: AbortSignal): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const job of jobs) {
+    for (const source of job.sources) {
+      for (const finding of await checkSource(source, signal)) {
+        findings.push({ ...finding, path: `${job.name}.${source.name}: ${finding.path}` });
+      }
+    }
+  }
+  return findings;
+}
+
+/** Whether the location can take the next archives, and still has those it should. */
+export async function checkLocation(context: EngineContext, signal: AbortSignal): Promise<Finding[]> {
+  return [...(await checkDirectory(context, signal)), ...(await checkStock(context))];
+}
+
+async function checkDirectory(context: EngineContext, signal: AbortSignal): Promise<Finding[]> {
+  const { location, catalogue } = context;
+  const findings: Finding[] = [];
+  try {
+    await using _lock = await location.lock('catalogue', signal);
+    findings.push(info(location.root, 'the location is writable and flock works'));
+  } catch (error) {
+    findings.push(faultFinding(location.root, toBackupError(error)));
+  }
+  const { free_bytes, total_bytes } = await location.space();
+  const newest = new Map(catalogue.list().map(({ source, size }) => [source, size]));
+  const needed_bytes = [...newest.values()].reduce((sum, size) => sum + size, 0);
+  const space = `${formatSize(free_bytes)} of ${formatSize(total_bytes)} are free`;
+  if (free_bytes >= needed_bytes) findings.push(info(location.root, space));
+  else {
+    findings.push({
+      severity: 'error',
+      code: 'SPACE_LOW',
+      path: location.root,
+      message: `${space}; the newest archive of each source together take ${formatSize(needed_bytes)}`,
+      hint: 'Free space at the location, shorten the retention, or move the location to a larger disk.',
+    });
+  }
+  return findings;
+}
+
+async function checkStock(context: EngineContext): Promise<Finding[]> {
+  return (await takeInventory(context)).map(({ filename, kind, detail }) => ({
+    severity: kind === 'orphan' ? 'warning' : 'error',
+    code: kind === 'lost' ? 'ARCHIVE_MISSING' : kind === 'manifest' ? 'MANIFEST_CORRUPT' : 'ARCHIVE_UNKNOWN',
+    path: filename,
+    message: detail,
+    hint:
+      kind === 'orphan'
+        ? 'Delete the file if it is not needed; it restores by hand if it is.'
+        : 'Look for who removed or damaged it.',
+  }));
+}
+
+async function checkSource(source: Source, signal: AbortSignal): Promise<Finding[]> {
+  try {
+    const findings = await source.preflight(signal);
+    if (source.survey !== undefined) findings.push(...(await source.survey(signal)));
+    if (findings.some(({ severity }) => severity === 'error')) return findings;
+    return [...findings, info(source.type, 'everything that belongs to the backup can be read')];
+  } catch (error) {
+    signal.throwIfAborted();
+    return [faultFinding(source.type, toBackupError(error))];
+  }
+}
+
+function info(path: string, message: string): Finding {
+  return { severity: 'info', code: 'OK', path, message, hint: '' };
+}
+
+/** An error as a finding. */
+export function faultFinding(path: string, { code, message, hint }: BackupError): Finding {
+  return { severity: 'error', code, path, message, hint: hint ?? '' };
+}

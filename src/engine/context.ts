@@ -1,0 +1,18 @@
+import type { Catalogue } from '../catalogue/catalogue.ts';
+import type { Journal } from '../catalogue/journal.ts';
+import type { Location } from '../catalogue/location.ts';
+import type { CompressionType } from '../domain/manifest.ts';
+import type { Clock, Codec, OpenInspector, Store } from '../domain/ports.ts';
+import type { Events } from './events.ts';
+
+/** What the engine works with: one location and the adapters chosen for it. */
+export interface EngineContext {
+  readonly location: Location;
+  readonly catalogue: Catalogue;
+  readonly journal: Journal;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly openCodec: (type: CompressionType, level?: number) => Codec;
+  readonly openInspector: OpenInspector;
+}

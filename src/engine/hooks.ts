@@ -1,0 +1,47 @@
+import { BackupError } from '../domain/errors.ts';
+import type { Hooks } from '../domain/job.ts';
+import { assertSucceeded, runChild } from '../lib/child.ts';
+
+/** What a hook is told, in its environment. */
+export interface HookFacts {
+  COFRE_JOB: string;
+  COFRE_RUN: string;
+  /** Empty before the run. */
+  COFRE_OUTCOME: string;
+  /** Absolute paths of the archives added, one a line. */
+  COFRE_ARCHIVES: string;
+}
+
+/** Runs one hook, if there is one, without a shell. Throws HOOK_FAILED. */
+export async function runHook(
+  kind: keyof Hooks,
+  hooks: Hooks,
+  facts: HookFacts,
+  signal: AbortSignal,
+): Promise<void> {
+  const argv = hooks[kind];
+  const [command, ...args] = argv ?? [];
+  if (command === undefined) return;
+  const label = `the ${kind} hook ${command}`;
+  try {
+    const {
+      code,
+      signal: killed,
+      stderr,
+    } = await runChild({
+      command,
+      args,
+      env: { ...process.env, ...facts },
+      signal,
+      label,
+    });
+    assertSucceeded(label, { code, signal: killed }, stderr, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new BackupError('HOOK_FAILED', (error as Error).message, {
+      path: command,
+      hint: 'Run the hook by hand as the user of cofre, with the same environment.',
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,19 @@
+import { randomBytes } from 'node:crypto';
+import { formatTimestamp } from '../domain/archive-name.ts';
+import { toBackupError } from '../domain/errors.ts';
+import type { JournalEntry } from '../domain/journal-entry.ts';
+import type { EngineContext } from './context.ts';
+
+/** `20251024_120015-3f9a1c`: sorts by time, unique across processes. */
+export function newRunId(at: Date): string {
+  return `${formatTimestamp(at)}-${randomBytes(3).toString('hex')}`;
+}
+
+/** Writes an entry; a journal that cannot be written must not stop a backup that can. */
+export async function journal(context: EngineContext, entry: JournalEntry): Promise<void> {
+  try {
+    await context.journal.append(entry);
+  } catch (error) {
+    context.events.failed('journal', { job: entry.job }, toBackupError(error));
+  }
+}

@@ -1,0 +1,136 @@
+import { parseTimestamp } from '../domain/archive-name.ts';
+import { BackupError, toBackupError } from '../domain/errors.ts';
+import { PRUNE_TASK, type RunEnded, type RunError } from '../domain/journal-entry.ts';
+import type { Manifest, ManifestSummary, Trigger } from '../domain/manifest.ts';
+import {
+  planRetention,
+  type RetainableArchive,
+  type RetentionDecision,
+  type RetentionPolicy,
+} from '../domain/retention.ts';
+import type { EngineContext } from './context.ts';
+import type { Scope } from './events.ts';
+import { journal, newRunId } from './journaling.ts';
+import { sweepLocation } from './sweep.ts';
+
+/** The policy of a source: its job's; that of the top level for a source no job has any more. */
+export type PolicyOf = (source: string) => { policy: RetentionPolicy; timezone: string };
+
+export interface PruneRequest {
+  policyOf: PolicyOf;
+  dryRun: boolean;
+  /** Also where more than half of a series goes. */
+  force: boolean;
+  trigger: Trigger;
+  actor: string;
+  due?: Date;
+}
+
+export interface PruneResult {
+  removed: string[];
+  decisions: RetentionDecision[];
+  /** One message for each series whose removals were held back. */
+  heldBack: string[];
+  errors: RunError[];
+}
+
+/** Applies retention to every series. What could not be deleted stays listed and is an error of the result. */
+export async function prune(
+  context: EngineContext,
+  request: PruneRequest,
+  signal: AbortSignal,
+): Promise<PruneResult> {
+  const plans = planAll(context, request);
+  const decisions = plans.flatMap((plan) => plan.decisions);
+  const heldBack = plans.flatMap((plan) =>
+    plan.heldBack === undefined ? [] : [`${plan.source}: ${plan.heldBack.message}`],
+  );
+  if (request.dryRun) return { removed: [], decisions, heldBack, errors: [] };
+
+  const { trigger, actor } = request;
+  const startedAt = context.clock.now();
+  const run = newRunId(startedAt);
+  const scope: Scope = { job: PRUNE_TASK, run, actor };
+  const due = request.due === undefined ? {} : { due: request.due.toISOString() };
+  const identity = { run, job: PRUNE_TASK, trigger, actor, ...due };
+  await journal(context, { event: 'started', at: startedAt.toISOString(), ...identity, sources: [] });
+
+  const removed: string[] = [];
+  const errors: RunError[] = [];
+  const note = (error: unknown) => {
+    const fault = toBackupError(error);
+    context.events.failed('prune', scope, fault);
+    errors.push(fault.toJSON());
+  };
+  await sweepLocation(context, signal).catch(note);
+  for (const message of heldBack) {
+    context.events.pruneHeldBack(scope, message);
+    errors.push({
+      code: 'PRUNE_HELD_BACK',
+      message,
+      hint: 'Look at `cofre prune --dry-run`, then use `--force`.',
+    });
+  }
+  for (const { filename, action, reasons } of decisions) {
+    if (action === 'keep') continue;
+    if (signal.aborted) break;
+    try {
+      await context.catalogue.remove(filename, refusePinned, signal);
+      removed.push(filename);
+      context.events.pruneDecided(scope, filename, reasons);
+    } catch (error) {
+      // Someone else deleted it meanwhile: nothing is left to do.
+      if (error instanceof BackupError && error.code === 'ARCHIVE_UNKNOWN') continue;
+      note(error);
+    }
+  }
+  if (signal.aborted) errors.push(toBackupError(signal.reason).toJSON());
+  const ended: RunEnded = {
+    event: 'ended',
+    at: context.clock.now().toISOString(),
+    ...identity,
+    outcome: signal.aborted ? 'cancelled' : errors.length > 0 ? 'failed' : 'succeeded',
+    duration_ms: Math.max(0, context.clock.now().getTime() - startedAt.getTime()),
+    archives: [],
+    errors,
+    removed,
+  };
+  await journal(context, ended);
+  return { removed, decisions, heldBack, errors };
+}
+
+/** Throws ARCHIVE_PINNED; for deletions of every kind. */
+export function refusePinned(manifest: Manifest): void {
+  if (!manifest.pinned) return;
+  throw new BackupError('ARCHIVE_PINNED', `${manifest.filename} is pinned`, {
+    path: manifest.filename,
+    hint: `Unpin it first: cofre unpin ${manifest.filename}`,
+  });
+}
+
+function planAll(context: EngineContext, request: PruneRequest) {
+  const bySource = new Map<string, ManifestSummary[]>();
+  for (const manifest of context.catalogue.list()) {
+    const series = bySource.get(manifest.source);
+    if (series === undefined) bySource.set(manifest.source, [manifest]);
+    else series.push(manifest);
+  }
+  return [...bySource].map(([source, series]) => {
+    const { policy, timezone } = request.policyOf(source);
+    const now = context.clock.now();
+    return {
+      source,
+      ...planRetention(series.map(retainable), policy, timezone, now, { force: request.force }),
+    };
+  });
+}
+
+function retainable(manifest: ManifestSummary): RetainableArchive {
+  return {
+    filename: manifest.filename,
+    at: parseTimestamp(manifest.timestamp) ?? new Date(manifest.created_at),
+    pinned: manifest.pinned,
+    verified: manifest.verification.ok,
+    incomplete: manifest.incomplete,
+  };
+}

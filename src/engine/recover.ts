@@ -1,0 +1,55 @@
+import { BackupError } from '../domain/errors.ts';
+import type { RunEnded, RunStarted } from '../domain/journal-entry.ts';
+import type { EngineContext } from './context.ts';
+import { journal } from './journaling.ts';
+import { sweepLocation, unlessBusy } from './sweep.ts';
+
+/** Puts the location in order at the start of a daemon, which holds the daemon lock already. */
+export async function recover(context: EngineContext, signal: AbortSignal): Promise<void> {
+  await context.journal.refresh();
+  if (context.journal.tornLines > 0) context.events.journalTorn(context.journal.tornLines);
+  for (const job of context.journal.histories.names()) {
+    await unlessBusy(async () => {
+      // A command that runs the job right now holds this lock.
+      await using _lock = await context.location.lock(`job.${job}`, signal, 0);
+      await closeDeadRuns(context, job);
+    });
+  }
+  await sweepLocation(context, signal);
+}
+
+/**
+ * Gives each run of a job that has no end in the journal one. The caller holds the lock of the job, so
+ * whoever started them is dead.
+ */
+export async function closeDeadRuns(context: EngineContext, job: string): Promise<void> {
+  for (const started of context.journal.histories.of(job).open) {
+    const ended = interrupted(started, context.clock.now());
+    await journal(context, ended);
+    context.events.runInterrupted(ended);
+  }
+}
+
+function interrupted(started: RunStarted, now: Date): RunEnded {
+  const { run, job, trigger, actor, due, at } = started;
+  const { code, message, hint } = new BackupError(
+    'INTERRUPTED',
+    `the process died during this run of ${job}`,
+    {
+      hint: 'Look in the system log for the out-of-memory killer, a crash or a power loss at that time.',
+    },
+  );
+  return {
+    event: 'ended',
+    at: now.toISOString(),
+    run,
+    job,
+    trigger,
+    actor,
+    ...(due === undefined ? {} : { due }),
+    outcome: 'failed',
+    duration_ms: Math.max(0, now.getTime() - Date.parse(at)),
+    archives: [],
+    errors: [{ code, message, ...(hint === undefined ? {} : { hint }) }],
+  };
+}

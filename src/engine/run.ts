@@ -1,0 +1,208 @@
+import { LOCK_WAIT_MS } from '../catalogue/location.ts';
+import { BackupError, toBackupError } from '../domain/errors.ts';
+import type { Hooks, Job } from '../domain/job.ts';
+import type { RunEnded, RunError } from '../domain/journal-entry.ts';
+import type { Manifest, Outcome, Trigger } from '../domain/manifest.ts';
+import { withDeadline } from '../lib/abort.ts';
+import { backupSource, PreflightError } from './backup.ts';
+import type { EngineContext } from './context.ts';
+import { type HookFacts, runHook } from './hooks.ts';
+import { journal } from './journaling.ts';
+import { closeDeadRuns } from './recover.ts';
+
+export interface Progress {
+  source: string;
+  step: 'capture';
+  /** Bytes before compression. */
+  bytes: number;
+}
+
+/** Why and for whom a run is made. */
+export interface RunRequest {
+  run: string;
+  startedAt: Date;
+  trigger: Trigger;
+  actor: string;
+  due?: Date;
+  missed?: number;
+  onProgress?: (progress: Progress) => void;
+}
+
+export interface RunResult {
+  job: string;
+  run: string;
+  outcome: Outcome;
+  archives: Manifest[];
+  errors: RunError[];
+}
+
+/**
+ * Runs a job under its lock. A job never overlaps itself: while another process runs it, a scheduled run is
+ * skipped at once, and one that a person asked for after a while. Never throws: whatever happens is the
+ * result's outcome, in the journal too.
+ */
+export async function runJob(
+  context: EngineContext,
+  job: Job,
+  request: RunRequest,
+  signal: AbortSignal,
+): Promise<RunResult> {
+  try {
+    const wait_ms = request.trigger === 'cli' ? LOCK_WAIT_MS : 0;
+    await using lock = await context.location.lock(`job.${job.name}`, signal, wait_ms);
+    await context.journal.refresh();
+    await closeDeadRuns(context, job.name);
+    return await runLocked(context, job, request, signal, lock.lost);
+  } catch (error) {
+    return await notRun(context, job, request, toBackupError(error));
+  }
+}
+
+/**
+ * The sources one after the other, where one failing does not stop the next, between the hooks, with a line
+ * in the journal before and after.
+ */
+async function runLocked(
+  context: EngineContext,
+  job: Job,
+  request: RunRequest,
+  shutdown: AbortSignal,
+  lost: AbortSignal,
+): Promise<RunResult> {
+  const signal = AbortSignal.any([shutdown, lost]);
+  const { run, trigger, actor, startedAt } = request;
+  const due = request.due === undefined ? {} : { due: request.due.toISOString() };
+  const identity = { run, job: job.name, trigger, actor, ...due };
+  const started = {
+    event: 'started',
+    at: startedAt.toISOString(),
+    ...identity,
+    sources: names(job),
+  } as const;
+  await journal(context, started);
+  context.events.runStarted(started);
+
+  const archives: Manifest[] = [];
+  const errors: RunError[] = [];
+  using deadline = withDeadline(signal, job.timeout_ms, `run of job ${job.name}`);
+  if (
+    await hook(context, job, 'before', request, facts(request, job, '', archives), errors, deadline.signal)
+  ) {
+    for (const source of job.sources) {
+      if (deadline.signal.aborted) break;
+      try {
+        archives.push(await backupSource(context, job, source, request, deadline.signal));
+      } catch (error) {
+        errors.push(...runErrors(error, source.name));
+      }
+    }
+  }
+  if (deadline.signal.aborted && errors.length === 0) errors.push(...runErrors(deadline.signal.reason));
+
+  const outcome = outcomeOf(archives, errors, shutdown);
+  const ended: RunEnded = {
+    event: 'ended',
+    at: context.clock.now().toISOString(),
+    ...identity,
+    outcome,
+    duration_ms: Math.max(0, context.clock.now().getTime() - startedAt.getTime()),
+    archives: archives.map(({ filename }) => filename),
+    errors,
+    ...(request.missed === undefined || request.missed === 0 ? {} : { missed: request.missed }),
+  };
+  await journal(context, ended);
+  context.events.runEnded(ended);
+  // The run is over and recorded; a hook that fails now is logged and counted, and changes nothing of it.
+  const kind = outcome === 'failed' || outcome === 'cancelled' ? 'failure' : 'after';
+  await hook(
+    context,
+    job,
+    kind,
+    request,
+    facts(request, job, outcome, archives),
+    [],
+    hookSignal(signal, job),
+  );
+  return { job: job.name, run, outcome, archives, errors };
+}
+
+/** The end of a run that had no start. */
+async function notRun(
+  context: EngineContext,
+  job: Job,
+  request: RunRequest,
+  fault: BackupError,
+): Promise<RunResult> {
+  const { run, trigger, actor, startedAt, due, missed } = request;
+  const busy = fault.code === 'LOCK_BUSY';
+  const error = busy ? new BackupError('SKIPPED', `another process is running the job ${job.name}`) : fault;
+  const outcome = busy ? 'skipped' : fault.code === 'CANCELLED' ? 'cancelled' : 'failed';
+  const entry: RunEnded = {
+    event: 'ended',
+    at: context.clock.now().toISOString(),
+    run,
+    job: job.name,
+    trigger,
+    actor,
+    ...(due === undefined ? {} : { due: due.toISOString() }),
+    outcome,
+    duration_ms: Math.max(0, context.clock.now().getTime() - startedAt.getTime()),
+    archives: [],
+    errors: runErrors(error),
+    missed: (missed ?? 0) + (due === undefined ? 0 : 1),
+  };
+  await journal(context, entry);
+  context.events.runSkipped(entry);
+  return { job: job.name, run, outcome, archives: [], errors: entry.errors };
+}
+
+function names(job: Job): string[] {
+  return job.sources.map(({ name }) => name);
+}
+
+/** Returns whether the run may go on; a fault is added to the errors. */
+async function hook(
+  context: EngineContext,
+  job: Job,
+  kind: keyof Hooks,
+  request: RunRequest,
+  hookFacts: HookFacts,
+  errors: RunError[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    await runHook(kind, job.hooks, hookFacts, signal);
+    return true;
+  } catch (error) {
+    const fault = toBackupError(error);
+    context.events.failed('hook', { job: job.name, run: request.run, actor: request.actor }, fault);
+    errors.push(...runErrors(fault));
+    return false;
+  }
+}
+
+/** A shutdown has already aborted the run's signal; the failure hook still gets its chance, briefly. */
+function hookSignal(signal: AbortSignal, job: Job): AbortSignal {
+  return signal.aborted ? AbortSignal.timeout(5_000) : AbortSignal.timeout(job.timeout_ms);
+}
+
+function facts(request: RunRequest, job: Job, outcome: string, archives: readonly Manifest[]): HookFacts {
+  return {
+    COFRE_JOB: job.name,
+    COFRE_RUN: request.run,
+    COFRE_OUTCOME: outcome,
+    COFRE_ARCHIVES: archives.map(({ filepath }) => filepath).join('\n'),
+  };
+}
+
+function outcomeOf(archives: readonly Manifest[], errors: readonly RunError[], signal: AbortSignal): Outcome {
+  if (signal.aborted && errors.length > 0) return 'cancelled';
+  if (errors.length > 0) return 'failed';
+  return archives.some(({ incomplete }) => incomplete) ? 'incomplete' : 'succeeded';
+}
+
+function runErrors(error: unknown, source?: string): RunError[] {
+  const of = source === undefined ? {} : { source };
+  if (error instanceof PreflightError) return error.faults.map((fault) => ({ ...fault.toJSON(), ...of }));
+  return [{ ...toBackupError(error).toJSON(), ...of }];
+}

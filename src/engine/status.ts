@@ -1,0 +1,159 @@
+import type { CronSchedule } from '../domain/cron.ts';
+import { nextDue } from '../domain/cron.ts';
+import { fireTime } from '../domain/due.ts';
+import { type HealthReport, type JobHealth, problemsOf, type SeriesHealth } from '../domain/health.ts';
+import type { Job } from '../domain/job.ts';
+import type { JobHistory } from '../domain/job-history.ts';
+import { PRUNE_TASK } from '../domain/journal-entry.ts';
+import { OUTCOMES, type ManifestSummary } from '../domain/manifest.ts';
+import { overdueSince, usualDuration } from '../domain/overdue.ts';
+import type { EngineContext } from './context.ts';
+import type { Metrics } from './metrics.ts';
+
+/** A job with its parsed schedule. */
+export interface ScheduledJob {
+  job: Job;
+  cron: CronSchedule;
+}
+
+/** What is said about the location from outside: the health report and the gauges, from one view of it. */
+export class Status {
+  readonly #context: EngineContext;
+  readonly #metrics: Metrics;
+  readonly #version: string;
+  readonly #startedAt: Date;
+  /** Where the time since start is taken from; the wall clock may be set. */
+  readonly #startedTicks_ms = performance.now();
+
+  constructor(context: EngineContext, metrics: Metrics, version: string) {
+    this.#context = context;
+    this.#metrics = metrics;
+    this.#version = version;
+    this.#startedAt = context.clock.now();
+  }
+
+  /** @param running the names of the jobs under way in this process. */
+  async health(jobs: readonly ScheduledJob[], running: ReadonlySet<string>): Promise<HealthReport> {
+    await this.#context.journal.refresh();
+    const now = this.#context.clock.now();
+    const jobsHealth = jobs.map((scheduled) => this.#jobHealth(scheduled, now, running));
+    const series = [...newestOf(this.#context.catalogue.list()).values()].map(seriesHealth);
+    const problems = problemsOf(jobsHealth, series);
+    return {
+      status: problems.length === 0 ? 'ok' : 'failing',
+      version: this.#version,
+      uptime: Math.floor((performance.now() - this.#startedTicks_ms) / 1000),
+      problems,
+      jobs: jobsHealth,
+      series,
+    };
+  }
+
+  /** Sets every gauge that is derived from the location, so that a scrape is right also after a restart. */
+  async updateGauges(jobs: readonly ScheduledJob[]): Promise<void> {
+    const metrics = this.#metrics;
+    await this.#context.journal.refresh();
+    const now = this.#context.clock.now();
+    metrics.buildInfo.set({ version: this.#version, node: process.version }, 1);
+    for (const gauge of [metrics.jobLastSuccess, metrics.jobNextRun, metrics.jobOverdue]) gauge.reset();
+    for (const { job, cron } of jobs) {
+      const labels = { job: job.name };
+      for (const outcome of OUTCOMES) metrics.runs.inc({ ...labels, outcome }, 0);
+      metrics.jobMissedRuns.inc(labels, 0);
+      const history = this.#context.journal.histories.of(job.name);
+      const lastSuccess = history.lastSuccess;
+      if (lastSuccess !== undefined) metrics.jobLastSuccess.set(labels, Date.parse(lastSuccess.at) / 1000);
+      if (job.enabled) {
+        metrics.jobNextRun.set(
+          labels,
+          fireTime(cron, job.name, nextDue(cron, now), job.jitter_ms).getTime() / 1000,
+        );
+      }
+      metrics.jobOverdue.set(labels, this.#overdueSince({ job, cron }, history, now) === undefined ? 0 : 1);
+    }
+    const prunedAt = this.#context.journal.histories.of(PRUNE_TASK).lastSuccess?.at;
+    if (prunedAt !== undefined) metrics.pruneLastSuccess.set(Date.parse(prunedAt) / 1000);
+    await this.#updateArchiveGauges();
+  }
+
+  async #updateArchiveGauges(): Promise<void> {
+    const metrics = this.#metrics;
+    const manifests = this.#context.catalogue.list();
+    const gauges = [
+      metrics.archives,
+      metrics.archiveLastSize,
+      metrics.archiveLastRaw,
+      metrics.verifyLastSuccess,
+    ];
+    for (const gauge of gauges) gauge.reset();
+    for (const { newest, archives, verifiedAt_ms } of newestOf(manifests).values()) {
+      const { source, type } = newest;
+      metrics.archives.set({ source, type }, archives);
+      metrics.archiveLastSize.set({ source, type }, newest.size);
+      metrics.archiveLastRaw.set({ source, type }, newest.raw_size);
+      metrics.pruned.inc({ source }, 0);
+      for (const result of ['ok', 'fault']) metrics.verifications.inc({ source, result }, 0);
+      if (verifiedAt_ms > 0) metrics.verifyLastSuccess.set({ source }, verifiedAt_ms / 1000);
+    }
+    metrics.locationBytes.set(manifests.reduce((sum, { size }) => sum + size, 0));
+    metrics.locationFree.set((await this.#context.location.space()).free_bytes);
+  }
+
+  #jobHealth({ job, cron }: ScheduledJob, now: Date, running: ReadonlySet<string>): JobHealth {
+    const history = this.#context.journal.histories.of(job.name);
+    const overdue = this.#overdueSince({ job, cron }, history, now);
+    const next = fireTime(cron, job.name, nextDue(cron, now), job.jitter_ms);
+    return {
+      job: job.name,
+      enabled: job.enabled,
+      last_success: history.lastSuccess?.at ?? null,
+      last_outcome: history.lastEnded?.outcome ?? null,
+      last_run_at: history.lastEnded?.at ?? null,
+      next_run: job.enabled ? next.toISOString() : null,
+      overdue: overdue !== undefined,
+      overdue_since: overdue?.toISOString() ?? null,
+      running: running.has(job.name),
+    };
+  }
+
+  #overdueSince({ job, cron }: ScheduledJob, history: JobHistory, now: Date): Date | undefined {
+    if (!job.enabled) return undefined;
+    const baseline = history.seen === undefined ? this.#startedAt : new Date(history.seen.at);
+    const lastSuccess = history.lastSuccess === undefined ? undefined : new Date(history.lastSuccess.at);
+    const patience_ms = job.grace_ms + usualDuration(history.durations_ms);
+    return overdueSince(cron, baseline, lastSuccess, now, patience_ms, job.jitter_ms);
+  }
+}
+
+interface Series {
+  newest: ManifestSummary;
+  archives: number;
+  /** The latest successful verification of any archive of the source. */
+  verifiedAt_ms: number;
+}
+
+/** One entry a source, from manifests given oldest first. */
+function newestOf(manifests: readonly ManifestSummary[]): Map<string, Series> {
+  const series = new Map<string, Series>();
+  for (const manifest of manifests) {
+    const known = series.get(manifest.source);
+    const at_ms = manifest.verification.ok ? Date.parse(manifest.verification.at) : 0;
+    series.set(manifest.source, {
+      newest: manifest,
+      archives: (known?.archives ?? 0) + 1,
+      verifiedAt_ms: Math.max(known?.verifiedAt_ms ?? 0, at_ms),
+    });
+  }
+  return series;
+}
+
+function seriesHealth({ newest, archives }: Series): SeriesHealth {
+  return {
+    source: newest.source,
+    archives,
+    newest: newest.filename,
+    newest_at: newest.created_at,
+    verified: newest.verification.ok,
+    verified_at: newest.verification.at,
+  };
+}

@@ -1,0 +1,63 @@
+import { parseArchiveName } from '../domain/archive-name.ts';
+import { BackupError } from '../domain/errors.ts';
+import { ARCHIVE_TYPES } from '../domain/manifest.ts';
+import type { EngineContext } from './context.ts';
+
+/** Removes the unfinished archives of one source. The caller holds that source's lock. */
+export async function sweepPartials(context: EngineContext, source: string): Promise<void> {
+  for (const type of ARCHIVE_TYPES) {
+    const leftovers = (await context.store.leftovers(type)).filter(
+      ({ filename }) => parseArchiveName(filename)?.source === source,
+    );
+    const rejected = leftovers
+      .filter(({ state }) => state === 'failed')
+      .sort((a, b) => (a.filename < b.filename ? 1 : -1));
+    // The newest rejected archive is there to be looked at; older ones would fill a failing disk.
+    const obsolete = [...leftovers.filter(({ state }) => state === 'partial'), ...rejected.slice(1)];
+    for (const leftover of obsolete) {
+      await context.store.removeLeftover(leftover);
+      context.events.leftoverSwept(source, leftover.filename);
+    }
+  }
+}
+
+/**
+ * Puts in order what a crash may have left: interrupted deletions are finished, unfinished archives of
+ * sources nobody is capturing removed. What has no manifest, or one that cannot be read, is reported.
+ */
+export async function sweepLocation(context: EngineContext, signal: AbortSignal): Promise<void> {
+  for (const filename of await context.catalogue.finishDeletions(signal))
+    context.events.deletionFinished(filename);
+  {
+    await using _lock = await context.location.lock('catalogue', signal);
+    await context.location.sweepTemporaries();
+  }
+  for (const source of await sourcesWithPartials(context)) {
+    await unlessBusy(async () => {
+      await using _lock = await context.location.lock(`run.${source}`, signal, 0);
+      await sweepPartials(context, source);
+    });
+  }
+  for (const filename of await context.catalogue.orphans()) context.events.orphanFound(filename);
+  for (const fault of context.catalogue.faults()) context.events.manifestUnreadable(fault);
+}
+
+async function sourcesWithPartials(context: EngineContext): Promise<Set<string>> {
+  const sources = new Set<string>();
+  for (const type of ARCHIVE_TYPES) {
+    for (const { filename } of await context.store.leftovers(type)) {
+      const source = parseArchiveName(filename)?.source;
+      if (source !== undefined) sources.add(source);
+    }
+  }
+  return sources;
+}
+
+/** Does the work, unless a lock it needs is held: then whoever holds it is alive, and nothing is to be cleared. */
+export async function unlessBusy(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof BackupError) || error.code !== 'LOCK_BUSY') throw error;
+  }
+}

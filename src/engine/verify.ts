@@ -1,0 +1,160 @@
+import { archiveKey } from '../domain/archive-name.ts';
+import { BackupError, toBackupError } from '../domain/errors.ts';
+import {
+  type Contents,
+  isFilesContents,
+  type Manifest,
+  type Verification,
+  type VerifyLevel,
+} from '../domain/manifest.ts';
+import type { ByteStream, Inspectable, Inspector } from '../domain/ports.ts';
+import { formatSize } from '../domain/size.ts';
+import { Meter } from '../lib/digest.ts';
+import type { EngineContext } from './context.ts';
+import type { Scope } from './events.ts';
+
+/** What the bytes of an archive are held against. */
+export type Expected = Pick<Manifest, 'size' | 'hash' | 'contents' | 'compression'> & Inspectable;
+
+export interface Verdict {
+  ok: boolean;
+  detail: string;
+}
+
+export interface VerifyResult {
+  filename: string;
+  valid: boolean;
+  level: VerifyLevel;
+  detail: string;
+}
+
+/** These say that a check could not be made, and nothing about the archive. */
+const NO_VERDICT = new Set([
+  'CANCELLED',
+  'TIMEOUT',
+  'LOCK_LOST',
+  'TOOL_MISSING',
+  'SERVER_TOO_NEW',
+  'INTERNAL',
+]);
+
+/**
+ * Reads an archive to its end and compares: at level `checksum` size and SHA-256 of the stored bytes, at
+ * `contents` also that they decode to the end and hold what was seen while they were written. One pass.
+ * Throws only when no verdict can be given.
+ */
+export async function verifyBytes(
+  context: EngineContext,
+  stored: ByteStream,
+  expected: Expected,
+  level: VerifyLevel,
+  signal: AbortSignal,
+): Promise<Verdict> {
+  const meter = new Meter();
+  let contents: Contents | undefined;
+  try {
+    if (level === 'contents') {
+      const decoded = context.openCodec(expected.compression).decode(meter.tap(stored));
+      await using inspector = await context.openInspector(expected, signal);
+      for await (const chunk of decoded) await inspector.write(chunk);
+      contents = await inspector.end();
+    } else {
+      for await (const chunk of meter.tap(stored)) void chunk;
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    const fault = toBackupError(error);
+    if (NO_VERDICT.has(fault.code)) throw fault;
+    return { ok: false, detail: fault.message };
+  }
+  if (meter.bytes !== expected.size) {
+    return { ok: false, detail: `${meter.bytes} bytes are stored, ${expected.size} were written` };
+  }
+  if (meter.sha256() !== expected.hash) {
+    return {
+      ok: false,
+      detail: 'the SHA-256 of the stored bytes is not the one recorded when they were written',
+    };
+  }
+  if (contents === undefined)
+    return { ok: true, detail: `${formatSize(meter.bytes)} read, SHA-256 as written` };
+  const difference = describeDifference(expected.contents, contents);
+  if (difference !== undefined) return { ok: false, detail: difference };
+  return { ok: true, detail: describeContents(contents) };
+}
+
+/**
+ * Verifies one backup of the catalogue and records the result in its manifest.
+ * @param onBytes is told of the stored bytes as they are read.
+ */
+export async function verifyArchive(
+  context: EngineContext,
+  filename: string,
+  level: VerifyLevel,
+  scope: Scope,
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void = () => undefined,
+): Promise<VerifyResult> {
+  const manifest = await context.catalogue.read(filename);
+  const key = archiveKey(filename);
+  if (key === undefined)
+    throw new BackupError('ARCHIVE_UNKNOWN', `${filename} is not the name of an archive`);
+  const stored = counted(context.store.get(key, signal), onBytes);
+  const { ok, detail } = await verifyBytes(context, stored, manifest, level, signal);
+  context.events.archiveVerified({ ...scope, source: manifest.source }, filename, ok, detail);
+  const verification: Verification = { level, ok, at: context.clock.now().toISOString(), detail };
+  await context.catalogue.update(filename, (current) => ({ ...current, verification }), signal);
+  return { filename, valid: ok, level, detail };
+}
+
+/** For the pass-through of a capture: the same bytes, seen by the inspector. */
+export async function* inspected(
+  stream: ByteStream,
+  inspector: Inspector,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Buffer, void, undefined> {
+  for await (const chunk of stream) {
+    await inspector.write(chunk);
+    onBytes(chunk.length);
+    yield chunk;
+  }
+}
+
+async function* counted(
+  stream: ByteStream,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Buffer, void, undefined> {
+  for await (const chunk of stream) {
+    onBytes(chunk.length);
+    yield chunk;
+  }
+}
+
+function describeContents(contents: Contents): string {
+  if (isFilesContents(contents)) {
+    return `${contents.entries} entries with ${formatSize(contents.bytes)} of data, as written`;
+  }
+  const rows = contents.tables.reduce((sum, table) => sum + table.rows, 0);
+  return `${contents.tables.length} tables with ${rows} rows, as dumped`;
+}
+
+/** The first differences in words; undefined when there are none. Remarks of the capture are no contents. */
+function describeDifference(expected: Contents, found: Contents): string | undefined {
+  if (isFilesContents(expected) || isFilesContents(found)) {
+    if (!isFilesContents(expected) || !isFilesContents(found)) return 'the contents are of another type';
+    if (expected.digest === found.digest && expected.entries === found.entries) return undefined;
+    return `the tree differs: ${found.entries} entries, ${expected.entries} were written`;
+  }
+  const differing = [];
+  const count = Math.max(expected.tables.length, found.tables.length);
+  for (let position = 0; position < count; position += 1) {
+    const before = expected.tables[position];
+    const after = found.tables[position];
+    if (JSON.stringify(before) === JSON.stringify(after)) continue;
+    const table = before ?? after;
+    differing.push(`${table?.schema}.${table?.name}`);
+  }
+  if (differing.length > 0)
+    return `the contents of these tables differ: ${differing.slice(0, 20).join(', ')}`;
+  return expected.schema_sha256 === found.schema_sha256 ? undefined : 'the schema text differs';
+}

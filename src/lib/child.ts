@@ -1,0 +1,168 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
+import { BackupError, toBackupError } from '../domain/errors.ts';
+
+/** How much of a child's stderr is kept for messages: its end, where the reason stands. */
+const STDERR_TAIL_BYTES = 8_192;
+/** After SIGTERM a child has this long before SIGKILL. */
+const KILL_GRACE_MS = 5_000;
+
+type PipedProcess = ChildProcessByStdio<Writable | null, Readable, Readable>;
+
+export interface ChildOptions {
+  /** Absolute path or a name looked up on the PATH of `env`. */
+  command: string;
+  args: readonly string[];
+  env: NodeJS.ProcessEnv;
+  cwd?: string;
+  signal: AbortSignal;
+  stdin?: 'ignore' | 'pipe';
+  /** Shown in messages instead of the command, such as `pg_dump`. */
+  label?: string;
+}
+
+export interface Exit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+/**
+ * A child process without a shell, in a process group of its own so that a Ctrl-C at the terminal reaches
+ * us alone and we decide the order of the shutdown. Aborting the signal ends it: SIGTERM, then SIGKILL.
+ */
+export interface Child {
+  readonly pid: number;
+  readonly stdout: Readable;
+  readonly stdin: Writable | null;
+  /** The last 8 KiB of stderr, trimmed. */
+  stderrTail(): string;
+  /** Settles when the process has ended and its pipes are closed. Rejects only if it never started. */
+  readonly exited: Promise<Exit>;
+  kill(): void;
+}
+
+/** Starts a program. Rejects with TOOL_MISSING when it does not exist or is not executable. */
+export async function startChild(options: ChildOptions): Promise<Child> {
+  const label = options.label ?? options.command;
+  options.signal.throwIfAborted();
+  const process_ = spawn(options.command, options.args, {
+    env: options.env,
+    cwd: options.cwd,
+    stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe'],
+    detached: true,
+  }) as PipedProcess;
+  const exited = exitOf(process_);
+  // Whoever awaits it later sees the rejection; until then it must not count as unhandled.
+  exited.catch(() => undefined);
+  const tail = collectTail(process_.stderr);
+  try {
+    await once(process_, 'spawn');
+  } catch (error) {
+    throw new BackupError('TOOL_MISSING', `${label} could not be started: ${(error as Error).message}`, {
+      path: options.command,
+      hint: `Install ${label}, or correct its path in the configuration.`,
+      cause: error,
+    });
+  }
+  let killTimer: NodeJS.Timeout | undefined;
+  let ended = false;
+  const kill = () => {
+    if (ended || killTimer !== undefined) return;
+    killGroup(process_, 'SIGTERM');
+    killTimer = setTimeout(() => killGroup(process_, 'SIGKILL'), KILL_GRACE_MS);
+    // A reader that stalled must not keep the child's pipe full while it is asked to end.
+    process_.stdout.resume();
+  };
+  options.signal.addEventListener('abort', kill, { once: true });
+  if (options.signal.aborted) kill();
+  const settled = () => {
+    ended = true;
+    clearTimeout(killTimer);
+    options.signal.removeEventListener('abort', kill);
+  };
+  exited.then(settled, settled);
+  // EPIPE shows up as the exit status; without a listener it would end the whole program.
+  process_.stdin?.on('error', () => undefined);
+  return {
+    pid: process_.pid ?? -1,
+    stdout: process_.stdout,
+    stdin: process_.stdin,
+    stderrTail: tail,
+    exited,
+    kill,
+  };
+}
+
+/**
+ * What a program writes to stdout, as a stream whose end means that it exited with status 0: any other end
+ * throws TOOL_FAILED (or the reason of the abort) after the last byte. The child is gone when it settles.
+ */
+export async function* childOutput(options: ChildOptions): AsyncGenerator<Buffer, void, undefined> {
+  const child = await startChild(options);
+  const label = options.label ?? options.command;
+  try {
+    for await (const chunk of child.stdout) yield chunk as Buffer;
+    assertSucceeded(label, await child.exited, child.stderrTail(), options.signal);
+  } catch (error) {
+    options.signal.throwIfAborted();
+    throw toBackupError(error, label);
+  } finally {
+    child.kill();
+    await child.exited;
+  }
+}
+
+export interface ChildResult extends Exit {
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a program to its end and returns what it printed, whatever its exit status. For small outputs. */
+export async function runChild(options: ChildOptions): Promise<ChildResult> {
+  const child = await startChild(options);
+  const chunks: Buffer[] = [];
+  for await (const chunk of child.stdout) chunks.push(chunk as Buffer);
+  const exit = await child.exited;
+  options.signal.throwIfAborted();
+  return { ...exit, stdout: Buffer.concat(chunks).toString(), stderr: child.stderrTail() };
+}
+
+/** Throws unless the exit is status 0 without a signal. */
+export function assertSucceeded(label: string, exit: Exit, stderr: string, signal: AbortSignal): void {
+  if (exit.code === 0 && exit.signal === null) return;
+  signal.throwIfAborted();
+  const how = exit.signal === null ? `exited with status ${exit.code}` : `was killed by ${exit.signal}`;
+  throw new BackupError('TOOL_FAILED', `${label} ${how}${stderr === '' ? '' : `: ${stderr}`}`, {
+    hint:
+      exit.signal === null
+        ? `Read the message of ${label}; run it by hand with the same user if it is not clear.`
+        : `Something ended ${label} from outside: look for the out-of-memory killer in the system log.`,
+  });
+}
+
+function exitOf(child: PipedProcess): Promise<Exit> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve({ code, signal }));
+  });
+}
+
+/** The whole group, also when its leader has ended: something it started may still hold the pipes. */
+function killGroup(child: PipedProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // It ended between the check and the call.
+  }
+}
+
+function collectTail(stream: Readable): () => string {
+  let tail: Buffer = Buffer.alloc(0);
+  stream.on('data', (chunk: Buffer) => {
+    tail = Buffer.concat([tail, chunk]);
+    if (tail.length > STDERR_TAIL_BYTES) tail = tail.subarray(tail.length - STDERR_TAIL_BYTES);
+  });
+  return () => tail.toString().trim();
+}

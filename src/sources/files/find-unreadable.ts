@@ -1,0 +1,70 @@
+import { accessSync, constants } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { BackupError } from '../../domain/errors.ts';
+import type { Finding } from '../../domain/ports.ts';
+import { compileExclude } from './exclude.ts';
+import { displayName, type RawName, rawName } from './raw-name.ts';
+import type { RemarkSink } from './remarks.ts';
+import { codeOf, isGone, type PackRoot, type WalkEntry, walkTree } from './walk.ts';
+
+const MAX_FINDINGS = 1_000;
+/** How long the walk may keep the thread before others get a turn. */
+const SLICE_MS = 20;
+
+/**
+ * Walks directories as a capture would, without reading any file, and reports what it could not read:
+ * warnings, at most 1,000 by name and then one that counts the rest. A root that is missing is passed over.
+ */
+export async function findUnreadable(
+  roots: readonly PackRoot[],
+  excludePatterns: readonly string[],
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  signal.throwIfAborted();
+  const exclude = compileExclude(excludePatterns);
+  const found: Finding[] = [];
+  let beyond = 0;
+  let sliceEnd = performance.now() + SLICE_MS;
+  for (const root of roots) {
+    const report = (member: RawName, reason: string) => {
+      const below = member.slice(rawName(root.as).length);
+      // The root itself is preflight's.
+      if (below === '') return;
+      if (found.length < MAX_FINDINGS) found.push(unreadable(root.path + displayName(below), reason));
+      else beyond += 1;
+    };
+    const remarks: RemarkSink = { changed: () => undefined, incomplete: report };
+    try {
+      for (const entry of walkTree(root, exclude, remarks)) {
+        if (entry.stat.isFile()) checkFile(entry, remarks);
+        if (performance.now() < sliceEnd) continue;
+        await nextTurn();
+        signal.throwIfAborted();
+        sliceEnd = performance.now() + SLICE_MS;
+      }
+    } catch (error) {
+      if (!(error instanceof BackupError)) throw error;
+    }
+  }
+  if (beyond > 0) found.push(unreadable(roots.map(({ path }) => path).join(', '), `and ${beyond} more`));
+  return found;
+}
+
+function checkFile({ path, member }: WalkEntry, remarks: RemarkSink): void {
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (error) {
+    const code = codeOf(error);
+    if (!isGone(code)) remarks.incomplete(member, `unreadable: ${code}`);
+  }
+}
+
+function unreadable(path: string, message: string): Finding {
+  return {
+    severity: 'warning',
+    code: 'UNREADABLE',
+    path,
+    message,
+    hint: 'Give the user that runs cofre permission to read it, or exclude it.',
+  };
+}

@@ -1,0 +1,29 @@
+import type { BigIntStats } from 'node:fs';
+import type { RawName } from './raw-name.ts';
+
+/**
+ * Which inodes with several names are in the archive already, and under which member. An inode is forgotten
+ * once all its names were met, so memory is held per inode that still has a name to come.
+ */
+export class HardLinks {
+  readonly #first = new Map<string, { member: RawName; namesLeft: bigint }>();
+
+  /** The member that holds the data of this inode, if one was archived. */
+  meet(stat: BigIntStats): RawName | undefined {
+    if (stat.nlink <= 1n) return undefined;
+    const key = keyOf(stat);
+    const known = this.#first.get(key);
+    if (known === undefined) return undefined;
+    known.namesLeft -= 1n;
+    if (known.namesLeft <= 0n) this.#first.delete(key);
+    return known.member;
+  }
+
+  archived(stat: BigIntStats, member: RawName): void {
+    if (stat.nlink > 1n) this.#first.set(keyOf(stat), { member, namesLeft: stat.nlink - 1n });
+  }
+}
+
+function keyOf(stat: BigIntStats): string {
+  return `${stat.dev}:${stat.ino}`;
+}

@@ -1,0 +1,133 @@
+import { type BigIntStats, constants, readlinkSync } from 'node:fs';
+import { compileExclude } from './exclude.ts';
+import { HardLinks } from './hard-links.ts';
+import { readOwnerNames } from './owner-names.ts';
+import { packFile } from './pack-file.ts';
+import { PackOutput } from './pack-output.ts';
+import type { RawName } from './raw-name.ts';
+import type { RemarkSink } from './remarks.ts';
+import type { TarEntry, TarEntryType } from './tar-header.ts';
+import { codeOf, isGone, type PackRoot, type WalkEntry, walkTree } from './walk.ts';
+
+export interface PackOptions {
+  /** In the order of the archive. */
+  roots: readonly PackRoot[];
+  /** Globs, see compileExclude. */
+  exclude: readonly string[];
+  /** The size of the chunks yielded, a multiple of 512 and at least 64 KiB; 1 MiB unless given. */
+  chunkBytes?: number;
+}
+
+const CHUNK_BYTES = 1_048_576;
+/** What a Date can hold, which is what `Header` takes: the year 275760. */
+const MAX_MTIME_NS = 8_640_000_000_000_000_000_000n;
+
+/**
+ * Packs directories into one tar stream, reading synchronously: meant for a thread of its own. Each chunk has an
+ * ArrayBuffer of its own and is never written to again. What happens to single entries goes to `remarks` and
+ * does not end the archive. Throws SOURCE_MISSING or UNREADABLE when a whole root is not there.
+ */
+export function* packTree(options: PackOptions, remarks: RemarkSink): Generator<Buffer, void, undefined> {
+  const output = new PackOutput(options.chunkBytes ?? CHUNK_BYTES);
+  const links = new HardLinks();
+  const owners = readOwnerNames();
+  const exclude = compileExclude(options.exclude);
+  const describe = (type: TarEntryType, member: RawName, link: RawName, stat: BigIntStats): TarEntry => ({
+    type,
+    path: member,
+    link,
+    mode: Number(stat.mode),
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    user: owners.user(Number(stat.uid)),
+    group: owners.group(Number(stat.gid)),
+    size: type === 'File' ? Number(stat.size) : 0,
+    mtime_ns: clamp(stat.mtimeNs),
+    deviceMajor: isDevice(type) ? deviceMajor(stat.rdev) : 0,
+    deviceMinor: isDevice(type) ? deviceMinor(stat.rdev) : 0,
+  });
+  for (const root of options.roots) {
+    for (const found of walkTree(root, exclude, remarks)) {
+      if (!output.hasRoomForEntry()) yield output.take();
+      const { member, stat } = found;
+      const first = stat.isDirectory() ? undefined : links.meet(stat);
+      if (first !== undefined) {
+        output.header(describe('Link', member, first, stat));
+        continue;
+      }
+      const type = typeOf(stat);
+      if (type === 'File') {
+        const archived = yield* packFile(
+          found,
+          output,
+          (opened) => describe(type, member, '', opened),
+          remarks,
+        );
+        if (archived !== undefined) links.archived(archived, member);
+        continue;
+      }
+      if (type === undefined) {
+        remarks.changed(member, 'socket: not archived');
+        continue;
+      }
+      const target = type === 'SymbolicLink' ? readTarget(found, remarks) : '';
+      if (target === undefined) continue;
+      output.header(describe(type, member, target, stat));
+      if (type !== 'Directory') links.archived(stat, member);
+    }
+  }
+  if (!output.hasRoomForEntry()) yield output.take();
+  output.endOfArchive();
+  yield output.take();
+}
+
+function readTarget(found: WalkEntry, remarks: RemarkSink): RawName | undefined {
+  try {
+    return readlinkSync(found.path, { encoding: 'latin1' });
+  } catch (error) {
+    const code = codeOf(error);
+    // EINVAL: no symbolic link any more.
+    if (isGone(code)) remarks.changed(found.member, 'vanished before it was read');
+    else if (code === 'EINVAL') remarks.changed(found.member, 'replaced before it was read');
+    else remarks.incomplete(found.member, `unreadable: ${code}`);
+    return undefined;
+  }
+}
+
+/** Undefined for a socket, which has no meaning without the program that made it. */
+function typeOf(stat: BigIntStats): TarEntryType | undefined {
+  switch (Number(stat.mode) & constants.S_IFMT) {
+    case constants.S_IFREG:
+      return 'File';
+    case constants.S_IFDIR:
+      return 'Directory';
+    case constants.S_IFLNK:
+      return 'SymbolicLink';
+    case constants.S_IFIFO:
+      return 'FIFO';
+    case constants.S_IFCHR:
+      return 'CharacterDevice';
+    case constants.S_IFBLK:
+      return 'BlockDevice';
+    default:
+      return undefined;
+  }
+}
+
+function isDevice(type: TarEntryType): boolean {
+  return type === 'CharacterDevice' || type === 'BlockDevice';
+}
+
+function clamp(mtime_ns: bigint): bigint {
+  if (mtime_ns > MAX_MTIME_NS) return MAX_MTIME_NS;
+  return mtime_ns < -MAX_MTIME_NS ? -MAX_MTIME_NS : mtime_ns;
+}
+
+/** How Linux packs a device number into 64 bits: gnu_dev_major and gnu_dev_minor of the C library. */
+function deviceMajor(rdev: bigint): number {
+  return Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn));
+}
+
+function deviceMinor(rdev: bigint): number {
+  return Number((rdev & 0xffn) | ((rdev >> 12n) & ~0xffn & 0xffff_ffffn));
+}

@@ -1,0 +1,59 @@
+import { isUtf8 } from 'node:buffer';
+
+/**
+ * The bytes of a file name or path, one character (U+0000 to U+00FF) per byte, as `latin1` decodes them.
+ * A name on disk is bytes, not text; in this form it is compact, compares bytewise with `<`, and turns back
+ * into the same bytes whatever they are.
+ */
+export type RawName = string;
+
+/** What node:fs takes: text where every byte is ASCII (the fast way), the bytes otherwise. */
+export type SystemPath = string | Buffer;
+
+const NOT_ASCII = /[^\0-\x7f]/;
+
+export function isAscii(name: RawName): boolean {
+  return !NOT_ASCII.test(name);
+}
+
+/** The raw form of text that the configuration gave. */
+export function rawName(text: string): RawName {
+  return isAscii(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
+}
+
+export function systemPath(path: RawName): SystemPath {
+  return isAscii(path) ? path : Buffer.from(path, 'latin1');
+}
+
+/** The name as text; undefined when its bytes are not UTF-8. */
+export function utf8Text(name: RawName): string | undefined {
+  if (isAscii(name)) return name;
+  const bytes = Buffer.from(name, 'latin1');
+  return isUtf8(bytes) ? bytes.toString('utf8') : undefined;
+}
+
+/** The name as text, with U+FFFD for what is not UTF-8. */
+export function lossyText(name: RawName): string {
+  return isAscii(name) ? name : Buffer.from(name, 'latin1').toString('utf8');
+}
+
+/** The name for people: every byte that is not UTF-8 is shown as `\xNN`. */
+export function displayName(name: RawName): string {
+  const text = utf8Text(name);
+  if (text !== undefined) return text;
+  const bytes = Buffer.from(name, 'latin1');
+  let shown = '';
+  for (let at = 0; at < bytes.length; ) {
+    const lead = bytes[at] ?? 0;
+    const length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    const character = bytes.subarray(at, at + length);
+    if (character.length === length && isUtf8(character)) {
+      shown += character.toString('utf8');
+      at += length;
+    } else {
+      shown += `\\x${lead.toString(16).padStart(2, '0')}`;
+      at += 1;
+    }
+  }
+  return shown;
+}

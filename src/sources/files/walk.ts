@@ -1,0 +1,155 @@
+import { type BigIntStats, lstatSync, readdirSync, statSync } from 'node:fs';
+import { BackupError } from '../../domain/errors.ts';
+import type { Exclude } from './exclude.ts';
+import { rawName, type RawName, type SystemPath, systemPath } from './raw-name.ts';
+import type { RemarkSink } from './remarks.ts';
+
+/** A directory to archive. */
+export interface PackRoot {
+  /** Absolute. May be a symbolic link to a directory. */
+  path: string;
+  /** The member name below which its entries lie. */
+  as: string;
+}
+
+export interface WalkEntry {
+  path: SystemPath;
+  /** Without a trailing slash. */
+  member: RawName;
+  stat: BigIntStats;
+}
+
+/** A directory under way: its names, sorted, and how far the walk is. */
+interface Frame {
+  path: RawName;
+  member: RawName;
+  names: RawName[];
+  next: number;
+}
+
+/**
+ * Walks one directory depth first: the directory itself, then its entries by the bytes of their names,
+ * descending into each directory as it is met. Holds the names of the directories on the current path only.
+ * Symbolic links below the root are entries and never followed; other file systems are crossed.
+ *
+ * An entry that cannot be looked at becomes a remark and the walk goes on. A directory that cannot be listed
+ * is an entry and a remark. Throws SOURCE_MISSING or UNREADABLE for the root alone.
+ */
+export function* walkTree(
+  root: PackRoot,
+  exclude: Exclude | undefined,
+  remarks: RemarkSink,
+): Generator<WalkEntry, void, undefined> {
+  const top: RawName = rawName(root.path === '/' ? '' : root.path);
+  const topMember: RawName = rawName(root.as);
+  yield { path: root.path, member: topMember, stat: statRoot(root.path) };
+  const stack: Frame[] = [
+    { path: top, member: topMember, names: listRoot(root.path, topMember, remarks), next: 0 },
+  ];
+  for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
+    const name = frame.names[frame.next];
+    frame.next += 1;
+    if (name === undefined) {
+      stack.pop();
+      continue;
+    }
+    const member = `${frame.member}/${name}`;
+    const relative = exclude === undefined ? '' : member.slice(topMember.length + 1);
+    if (exclude?.(relative, false) === true) continue;
+    const rawPath = `${frame.path}/${name}`;
+    const path = systemPath(rawPath);
+    const stat = look(path, member, remarks);
+    if (stat === undefined) continue;
+    if (!stat.isDirectory()) {
+      yield { path, member, stat };
+      continue;
+    }
+    if (exclude?.(relative, true) === true) continue;
+    // Listed before it is yielded: one that has vanished by now is no entry.
+    const names = list(path, member, remarks);
+    if (names === undefined) continue;
+    yield { path, member, stat };
+    stack.push({ path: rawPath, member, names, next: 0 });
+  }
+}
+
+/** Throws SOURCE_MISSING when it is not there or no directory, UNREADABLE when it cannot be looked at. */
+export function rootError(path: string, error: unknown): BackupError {
+  const code = codeOf(error);
+  if (isGone(code)) return rootMissing(path, error);
+  return new BackupError('UNREADABLE', `directory ${path} cannot be read: ${code}`, {
+    path,
+    hint: 'Give the user that runs cofre read and search permission on it and on the directories above it.',
+    cause: error,
+  });
+}
+
+function rootMissing(path: string, cause?: unknown): BackupError {
+  return new BackupError('SOURCE_MISSING', `directory ${path} does not exist`, {
+    path,
+    hint: 'Create the directory, mount its file system, or correct its path in the configuration.',
+    cause,
+  });
+}
+
+export function notADirectory(path: string): BackupError {
+  return new BackupError('SOURCE_MISSING', `${path} is not a directory`, {
+    path,
+    hint: 'A files source archives directories: name the directory that holds this file.',
+  });
+}
+
+/** Whether an error code says that the entry is not there (any more). */
+export function isGone(code: string | undefined): boolean {
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+/** The code of a system error, for a reason. */
+export function codeOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code ?? message;
+}
+
+function statRoot(path: string): BigIntStats {
+  let stat: BigIntStats;
+  try {
+    stat = statSync(path, { bigint: true });
+  } catch (error) {
+    throw rootError(path, error);
+  }
+  if (!stat.isDirectory()) throw notADirectory(path);
+  return stat;
+}
+
+function listRoot(path: string, member: RawName, remarks: RemarkSink): RawName[] {
+  const names = list(path, member, remarks);
+  if (names === undefined) throw rootMissing(path);
+  return names;
+}
+
+function look(path: SystemPath, member: RawName, remarks: RemarkSink): BigIntStats | undefined {
+  try {
+    return lstatSync(path, { bigint: true });
+  } catch (error) {
+    const code = codeOf(error);
+    if (isGone(code)) remarks.changed(member, 'vanished before it was read');
+    else remarks.incomplete(member, `unreadable: ${code}`);
+    return undefined;
+  }
+}
+
+/** Undefined when the directory is gone; empty, with a remark, when it cannot be listed. */
+function list(path: SystemPath, member: RawName, remarks: RemarkSink): RawName[] | undefined {
+  try {
+    // In latin1 the default order, by code units, is the order of the bytes.
+    return readdirSync(path, { encoding: 'latin1' }).sort();
+  } catch (error) {
+    const code = codeOf(error);
+    if (isGone(code)) {
+      remarks.changed(member, 'vanished before it was read');
+      return undefined;
+    }
+    remarks.incomplete(member, `unreadable directory: ${code}`);
+    return [];
+  }
+}

@@ -1,0 +1,69 @@
+import { isAbsolute, resolve } from 'node:path';
+import type { ConnectionParams, Target } from './connection-params.ts';
+
+/** Keywords that were already acted upon: the chosen target and the password stand for them. */
+const SETTLED = new Set([
+  'service',
+  'servicefile',
+  'host',
+  'hostaddr',
+  'port',
+  'user',
+  'dbname',
+  'passfile',
+  'connect_timeout',
+  'target_session_attrs',
+  'load_balance_hosts',
+  'fallback_application_name',
+  'application_name',
+  'sslmode',
+]);
+const FILES = new Set(['sslcert', 'sslkey', 'sslrootcert', 'sslcrl']);
+
+/**
+ * A libpq connection string without a password that leads one of PostgreSQL's programs to the very server
+ * `pg` was connected to. Source of the quoting:
+ * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-KEYWORD-VALUE
+ */
+export function connectionString(params: ConnectionParams, target: Target): string {
+  const values = new Map([
+    ['host', target.host],
+    ...(target.hostaddr === undefined ? [] : ([['hostaddr', target.hostaddr]] as const)),
+    ['port', String(target.port)],
+    ['user', params.user],
+    ['dbname', params.database],
+    ['application_name', params.applicationName],
+    ['connect_timeout', String(params.connectTimeout_ms / 1000)],
+    ['sslmode', params.sslMode],
+  ]);
+  for (const [keyword, value] of params.given) {
+    if (SETTLED.has(keyword)) continue;
+    values.set(keyword, FILES.has(keyword) ? absolute(value) : value);
+  }
+  return [...values].map(([keyword, value]) => `${keyword}=${quote(value)}`).join(' ');
+}
+
+/**
+ * The environment for such a program: ours without any PG* variable, since everything they say is in the
+ * connection string, with the password, and with messages in English, since they are read.
+ */
+export function programEnvironment(env: NodeJS.ProcessEnv, password: string | undefined): NodeJS.ProcessEnv {
+  const kept = Object.entries(env).filter(([name]) => !name.startsWith('PG'));
+  const { LC_ALL: all, LANGUAGE: _, ...rest } = Object.fromEntries(kept);
+  // LC_ALL would win over LC_MESSAGES; what it says about the character set stays.
+  const characters = all ?? rest['LC_CTYPE'];
+  return {
+    ...rest,
+    ...(characters === undefined ? {} : { LC_CTYPE: characters }),
+    LC_MESSAGES: 'C',
+    ...(password === undefined ? {} : { PGPASSWORD: password }),
+  };
+}
+
+function absolute(path: string): string {
+  return path === 'system' || path === '' || isAbsolute(path) ? path : resolve(path);
+}
+
+function quote(value: string): string {
+  return `'${value.replaceAll(/[\\']/g, '\\$&')}'`;
+}

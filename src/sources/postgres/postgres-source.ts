@@ -1,0 +1,160 @@
+import { BackupError } from '../../domain/errors.ts';
+import type { ByteStream, Capture, CaptureFacts, Finding, Source } from '../../domain/ports.ts';
+import { childOutput } from '../../lib/child.ts';
+import { takeAdvisoryLock } from './advisory-lock.ts';
+import { connect } from './connect.ts';
+import { queryError } from './connect-errors.ts';
+import { type ConnectionParams, resolveConnection } from './connection-params.ts';
+import { connectionString, programEnvironment } from './libpq-program.ts';
+import { type DumpFormat, dumpArguments, dumpError } from './pg-dump.ts';
+import { runPreflight } from './preflight.ts';
+import type { Filters } from './selection.ts';
+import { readServerFacts } from './server-facts.ts';
+import type { Session } from './session.ts';
+import { findTool, type Tool } from './tools.ts';
+
+export interface PostgresSourceOptions {
+  name: string;
+  /** A connection URI with its secrets resolved. Never shown. */
+  url: string;
+  format: DumpFormat;
+  /** Patterns of pg_dump: psql's, see https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-PATTERNS */
+  include?: { schemas?: readonly string[]; tables?: readonly string[] };
+  exclude?: { schemas?: readonly string[]; tables?: readonly string[] };
+  /** How long pg_dump waits for the lock of a table. */
+  lockWaitTimeout_ms: number;
+  /** Where PostgreSQL's programs are; found when absent. */
+  binDir?: string;
+  /** Holds an advisory lock while dumping, in a session of its own: not through a transaction pooler. */
+  exclusive: boolean;
+  /** What libpq's variables, PATH and HOME are taken from. Default: that of this process. */
+  env?: NodeJS.ProcessEnv;
+}
+
+/** One database, read by pg_dump. */
+export class PostgresSource implements Source {
+  readonly name: string;
+  readonly type = 'database';
+  readonly format: DumpFormat;
+  // Private, so that no inspection of this object shows the URL.
+  readonly #options: PostgresSourceOptions;
+  readonly #filters: Filters;
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(options: PostgresSourceOptions) {
+    this.name = options.name;
+    this.format = options.format;
+    this.#options = options;
+    this.#filters = { include: options.include ?? {}, exclude: options.exclude ?? {} };
+    this.#env = options.env ?? process.env;
+  }
+
+  async preflight(signal: AbortSignal): Promise<Finding[]> {
+    const { url, binDir } = this.#options;
+    return await runPreflight(
+      { source: this.name, url, format: this.format, filters: this.#filters, binDir, env: this.#env },
+      signal,
+    );
+  }
+
+  /**
+   * Throws SERVER_UNREACHABLE, SERVER_AUTH, SERVER_TOO_NEW, SERVER_BUSY, TOOL_MISSING or CONFIG_INVALID.
+   * The stream throws these as well, and UNREADABLE, SOURCE_MISSING, LOCK_LOST and TOOL_FAILED.
+   */
+  async capture(signal: AbortSignal): Promise<Capture> {
+    const params = await resolveConnection(this.#options.url, this.#env);
+    const session = await connect(params, this.#env, signal);
+    try {
+      const { facts, tool } = await this.#prepare(session, signal);
+      const held = this.#options.exclusive ? session : undefined;
+      if (held === undefined) await session[Symbol.asyncDispose]();
+      return {
+        facts,
+        stream: this.#stream(params, session, held, tool, signal),
+        remarks: () => ({ changed: [], incomplete: [] }),
+      };
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      signal.throwIfAborted();
+      if (error instanceof BackupError) throw error;
+      throw queryError(error, session.target);
+    }
+  }
+
+  async #prepare(session: Session, signal: AbortSignal): Promise<{ facts: CaptureFacts; tool: Tool }> {
+    const { binDir, exclusive } = this.#options;
+    const { version, major, database, systemIdentifier } = await readServerFacts(session);
+    const neededBy = `PostgreSQL ${version}`;
+    const tool = await findTool('pg_dump', major, { binDir, env: this.#env, signal, neededBy });
+    if (exclusive) await takeAdvisoryLock(session, this.name, database, major);
+    const facts: CaptureFacts = {
+      database,
+      server_version: version,
+      tool_version: tool.version,
+      ...(systemIdentifier === undefined ? {} : { system_identifier: systemIdentifier }),
+    };
+    return { facts, tool };
+  }
+
+  /** A stream that also lets go of the lock when it is given up before its first byte was asked for. */
+  #stream(
+    params: ConnectionParams,
+    { target, password }: Session,
+    held: Session | undefined,
+    tool: Tool,
+    signal: AbortSignal,
+  ): ByteStream {
+    const args = dumpArguments({
+      connectionString: connectionString(params, target),
+      format: this.format,
+      filters: this.#filters,
+      lockWaitTimeout_ms: this.#options.lockWaitTimeout_ms,
+    });
+    const env = programEnvironment(this.#env, password);
+    const dump = readDump({ tool, args, env, held, source: this.name, signal });
+    return {
+      [Symbol.asyncIterator]: () => ({
+        next: async () => await dump.next(),
+        return: async () => {
+          const result = await dump.return();
+          await held?.[Symbol.asyncDispose]();
+          return result;
+        },
+      }),
+    };
+  }
+}
+
+interface DumpOptions {
+  tool: Tool;
+  args: readonly string[];
+  env: NodeJS.ProcessEnv;
+  /** The session with the advisory lock. */
+  held: Session | undefined;
+  source: string;
+  signal: AbortSignal;
+}
+
+async function* readDump(options: DumpOptions): AsyncGenerator<Buffer, void, undefined> {
+  const { tool, args, env, held, source } = options;
+  await using _released = held;
+  const lost = held?.lost;
+  const signal = lost === undefined ? options.signal : AbortSignal.any([options.signal, lost]);
+  let received = false;
+  try {
+    for await (const chunk of childOutput({ command: tool.path, args, env, signal, label: 'pg_dump' })) {
+      received = true;
+      yield chunk;
+    }
+    signal.throwIfAborted();
+  } catch (error) {
+    options.signal.throwIfAborted();
+    if (lost?.aborted === true) {
+      throw new BackupError('LOCK_LOST', `The session with the advisory lock of source ${source} ended`, {
+        hint: 'Look at the log of the server for why it ended the session; `exclusive` does not work through a transaction pooler.',
+        cause: lost.reason,
+      });
+    }
+    throw error instanceof BackupError ? dumpError(error, received) : error;
+  }
+}

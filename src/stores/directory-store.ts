@@ -1,0 +1,200 @@
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open, readdir, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { BackupError, toBackupError } from '../domain/errors.ts';
+import { parseArchiveName } from '../domain/archive-name.ts';
+import type { ArchiveType } from '../domain/manifest.ts';
+import type { ByteStream, Key, Leftover, StagedObject, Store, StoredObject } from '../domain/ports.ts';
+import { renameDurably, syncDirectory } from '../lib/atomic-file.ts';
+import { adoptFile, FILE_MODE, type Owner } from '../lib/ownership.ts';
+
+/** What is gathered before a write: fewer, larger system calls. */
+const WRITE_BYTES = 1024 * 1024;
+const READ_BYTES = 256 * 1024;
+
+/**
+ * Archives as files below a directory. The states of one object, each a name in its final directory:
+ *
+ *   (absent) → `.<name>.partial` → `<name>`            stage, commit
+ *                                ↘ `.<name>.failed`    reject: kept for inspection
+ */
+export class DirectoryStore implements Store {
+  readonly id: string;
+  readonly #root: string;
+  readonly #owner: Owner;
+
+  constructor(root: string, owner: Owner) {
+    this.id = root;
+    this.#root = root;
+    this.#owner = owner;
+  }
+
+  async stage(key: Key, payload: ByteStream, signal: AbortSignal): Promise<StagedObject> {
+    const final = this.#path(key);
+    const partial = stateName(final, 'partial');
+    let size = 0;
+    try {
+      const file = await open(partial, 'wx', FILE_MODE);
+      try {
+        await adoptFile(file, this.#owner);
+        size = await writeAll(file, payload, signal);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      await rm(partial, { force: true });
+      throw signal.aborted ? signal.reason : toBackupError(error, `writing ${basename(final)}`);
+    }
+    return new StagedFile(key, size, partial, final);
+  }
+
+  async *get(key: Key, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+    const path = this.#path(key);
+    try {
+      yield* readFile(path, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      throw new BackupError('ARCHIVE_MISSING', `the archive file ${path} is missing`, {
+        path,
+        hint: 'It was removed or moved by something else than cofre; the manifest still records what it held.',
+        cause: error,
+      });
+    }
+  }
+
+  async stat(key: Key): Promise<StoredObject | undefined> {
+    try {
+      const { size } = await stat(this.#path(key));
+      return { key, size };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  async list(type: ArchiveType): Promise<StoredObject[]> {
+    const objects: StoredObject[] = [];
+    for (const name of await readdir(join(this.#root, type))) {
+      if (parseArchiveName(name)?.type !== type) continue;
+      const object = await this.stat(`${type}/${name}`);
+      if (object !== undefined) objects.push(object);
+    }
+    return objects;
+  }
+
+  async delete(key: Key): Promise<void> {
+    const path = this.#path(key);
+    await rm(path, { force: true });
+    await syncDirectory(dirname(path));
+  }
+
+  async leftovers(type: ArchiveType): Promise<Leftover[]> {
+    const leftovers: Leftover[] = [];
+    for (const name of await readdir(join(this.#root, type))) {
+      const match = /^\.(?<filename>.+)\.(?<state>partial|failed)$/.exec(name)?.groups;
+      if (match?.filename === undefined || parseArchiveName(match.filename)?.type !== type) continue;
+      leftovers.push({
+        type,
+        filename: match.filename,
+        state: match.state === 'failed' ? 'failed' : 'partial',
+      });
+    }
+    return leftovers;
+  }
+
+  async removeLeftover(leftover: Leftover): Promise<void> {
+    const path = stateName(this.#path(`${leftover.type}/${leftover.filename}`), leftover.state);
+    await rm(path, { force: true });
+    await syncDirectory(dirname(path));
+  }
+
+  /** Keys come from validated filenames; this refuses any other, so that none can leave the root. */
+  #path(key: Key): string {
+    const filename = basename(key);
+    const type = parseArchiveName(filename)?.type;
+    if (type === undefined || key !== `${type}/${filename}`) {
+      throw new BackupError('ARCHIVE_UNKNOWN', `${JSON.stringify(key)} is not the name of an archive`);
+    }
+    return join(this.#root, type, filename);
+  }
+}
+
+class StagedFile implements StagedObject {
+  readonly key: Key;
+  readonly size: number;
+  readonly #partial: string;
+  readonly #final: string;
+
+  constructor(key: Key, size: number, partial: string, final: string) {
+    this.key = key;
+    this.size = size;
+    this.#partial = partial;
+    this.#final = final;
+  }
+
+  read(signal: AbortSignal): ByteStream {
+    return readFile(this.#partial, signal);
+  }
+
+  commit(): Promise<void> {
+    return renameDurably(this.#partial, this.#final);
+  }
+
+  reject(): Promise<void> {
+    return renameDurably(this.#partial, stateName(this.#final, 'failed'));
+  }
+
+  async discard(): Promise<void> {
+    await rm(this.#partial, { force: true });
+    await syncDirectory(dirname(this.#partial));
+  }
+}
+
+function stateName(final: string, state: Leftover['state']): string {
+  return join(dirname(final), `.${basename(final)}.${state}`);
+}
+
+async function* readFile(path: string, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+  signal.throwIfAborted();
+  for await (const chunk of createReadStream(path, { highWaterMark: READ_BYTES })) {
+    signal.throwIfAborted();
+    yield chunk as Buffer;
+  }
+}
+
+/** Writes the stream and returns its bytes. Checks the signal between writes. */
+async function writeAll(file: FileHandle, payload: ByteStream, signal: AbortSignal): Promise<number> {
+  let total = 0;
+  let pending: Buffer[] = [];
+  let pendingBytes = 0;
+  const flush = async () => {
+    let buffers = pending;
+    pending = [];
+    pendingBytes = 0;
+    while (buffers.length > 0) {
+      const { bytesWritten } = await file.writev(buffers);
+      total += bytesWritten;
+      buffers = dropBytes(buffers, bytesWritten);
+    }
+  };
+  for await (const chunk of payload) {
+    signal.throwIfAborted();
+    if (chunk.length === 0) continue;
+    pending.push(chunk);
+    pendingBytes += chunk.length;
+    if (pendingBytes >= WRITE_BYTES) await flush();
+  }
+  await flush();
+  signal.throwIfAborted();
+  return total;
+}
+
+/** What is left after a write that may have been short, as at the end of a disk. */
+function dropBytes(buffers: Buffer[], count: number): Buffer[] {
+  let left = count;
+  const rest = buffers.slice();
+  while (rest.length > 0 && left >= (rest[0]?.length ?? 0)) left -= rest.shift()?.length ?? 0;
+  if (left > 0 && rest[0] !== undefined) rest[0] = rest[0].subarray(left);
+  return rest;
+}

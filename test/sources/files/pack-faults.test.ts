@@ -1,0 +1,294 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import realFs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { CaptureRemarks } from '../../../src/domain/ports.ts';
+import { packTree } from '../../../src/sources/files/pack.ts';
+import { RemarkCollector } from '../../../src/sources/files/remarks.ts';
+import { isRoot, scratch, tar } from '../../support/file-tree.ts';
+
+const CHUNK_BYTES = 65_536;
+
+let home: ReturnType<typeof scratch>;
+beforeEach(() => {
+  home = scratch();
+});
+afterEach(() => {
+  home[Symbol.dispose]();
+});
+
+function at(name: string): string {
+  return join(home.path, 'top', name);
+}
+
+function make(files: Record<string, Buffer | string>): void {
+  fs.mkdirSync(join(home.path, 'top'));
+  for (const [name, data] of Object.entries(files)) fs.writeFileSync(at(name), data);
+}
+
+/** Packs `top`, lets `interfere` act after the first chunk, and extracts: what came out, and the remarks. */
+function packWhile(interfere: () => void): { out: (name: string) => string; remarks: CaptureRemarks } {
+  const remarks = new RemarkCollector();
+  const packing = packTree(
+    { roots: [{ path: join(home.path, 'top'), as: 'top' }], exclude: [], chunkBytes: CHUNK_BYTES },
+    remarks,
+  );
+  const chunks: Buffer[] = [];
+  const first = packing.next();
+  if (first.done !== true) chunks.push(first.value);
+  interfere();
+  chunks.push(...packing);
+  const out = join(home.path, 'out');
+  fs.mkdirSync(out);
+  tar(['-xf', '-', '-C', out], Buffer.concat(chunks));
+  return { out: (name) => join(out, 'top', name), remarks: remarks.collected() };
+}
+
+/**
+ * A file that fills the first chunk so far that the packer hands it over when it has looked at the entry after it and
+ * not yet opened that.
+ */
+const FILLER = Buffer.alloc(CHUNK_BYTES / 2);
+
+describe('Files vanishing or changing while tar reads', () => {
+  test('a file that grows is cut at the size first seen', () => {
+    const data = randomBytes(300_000);
+    make({ a: data, b: 'after' });
+    const { out, remarks } = packWhile(() => fs.appendFileSync(at('a'), randomBytes(100_000)));
+    expect(fs.readFileSync(out('a')).equals(data)).toBe(true);
+    expect(fs.readFileSync(out('b'), 'utf8')).toBe('after');
+    expect(remarks).toEqual({
+      changed: [{ path: 'top/a', reason: 'grew while it was read: cut at 300000 bytes' }],
+      incomplete: [],
+    });
+  });
+
+  test('a file that grows at the very end of a chunk is noticed too', () => {
+    // Headers of the top and of the file, then data up to the last byte of the second chunk.
+    make({ a: Buffer.alloc(2 * CHUNK_BYTES - 1_024, 7) });
+    const { remarks } = packWhile(() => fs.appendFileSync(at('a'), 'x'));
+    expect(remarks.changed).toMatchObject([{ path: 'top/a', reason: expect.stringContaining('grew') }]);
+  });
+
+  test('a file that shrinks is padded with zeros and incomplete', () => {
+    const data = randomBytes(300_000);
+    make({ a: data, b: 'after' });
+    const { out, remarks } = packWhile(() => fs.truncateSync(at('a'), 100_000));
+    const expected = Buffer.concat([data.subarray(0, 100_000), Buffer.alloc(200_000)]);
+    expect(fs.readFileSync(out('a')).equals(expected)).toBe(true);
+    expect(fs.readFileSync(out('b'), 'utf8')).toBe('after');
+    expect(remarks).toEqual({
+      changed: [],
+      incomplete: [
+        {
+          path: 'top/a',
+          reason: 'shrank while it was read: padded with zeros from byte 100000 of 300000',
+        },
+      ],
+    });
+  });
+
+  test('a file that is overwritten in place is remarked', () => {
+    make({ a: randomBytes(300_000) });
+    const { remarks } = packWhile(() => {
+      const fd = fs.openSync(at('a'), 'r+');
+      fs.writeSync(fd, 'new', 200_000);
+      fs.futimesSync(fd, 1, 1);
+      fs.closeSync(fd);
+    });
+    expect(remarks).toEqual({
+      changed: [{ path: 'top/a', reason: 'written to while it was read' }],
+      incomplete: [],
+    });
+  });
+
+  test('a file and a directory that vanish are left out', () => {
+    make({ a: randomBytes(300_000), b: 'gone', z: 'after' });
+    fs.mkdirSync(at('directory'));
+    fs.writeFileSync(at('directory/file'), '');
+    const { out, remarks } = packWhile(() => {
+      fs.rmSync(at('b'));
+      fs.rmSync(at('directory'), { recursive: true });
+    });
+    expect(fs.readdirSync(out(''))).toEqual(['a', 'z']);
+    expect(remarks).toEqual({
+      changed: [
+        { path: 'top/b', reason: 'vanished before it was read' },
+        { path: 'top/directory', reason: 'vanished before it was read' },
+      ],
+      incomplete: [],
+    });
+  });
+
+  test('a file that vanishes between the look and the opening is left out', () => {
+    make({ a: FILLER, b: 'gone', c: 'after' });
+    const { out, remarks } = packWhile(() => fs.rmSync(at('b')));
+    expect(fs.readdirSync(out(''))).toEqual(['a', 'c']);
+    expect(remarks.changed).toEqual([{ path: 'top/b', reason: 'vanished before it was read' }]);
+  });
+
+  test.each([
+    ['a symbolic link', () => fs.symlinkSync('/etc/passwd', at('b'))],
+    ['a FIFO', () => execFileSync('mkfifo', [at('b')])],
+    ['a directory', () => fs.mkdirSync(at('b'))],
+  ])('a file replaced by %s before it is opened is neither followed nor waited for', (_, replace) => {
+    make({ a: FILLER, b: 'gone', c: 'after' });
+    const { out, remarks } = packWhile(() => {
+      fs.rmSync(at('b'));
+      replace();
+    });
+    expect(fs.readdirSync(out(''))).toEqual(['a', 'c']);
+    expect(remarks).toEqual({
+      changed: [{ path: 'top/b', reason: 'replaced before it was read' }],
+      incomplete: [],
+    });
+  });
+
+  test('a file that a program saves anew by renaming is archived as it is when opened', () => {
+    make({ a: FILLER, b: 'old', c: 'after' });
+    const { out, remarks } = packWhile(() => {
+      fs.writeFileSync(join(home.path, 'new'), 'new and longer', { mode: 0o600 });
+      fs.renameSync(join(home.path, 'new'), at('b'));
+    });
+    expect(fs.readFileSync(out('b'), 'utf8')).toBe('new and longer');
+    expect(fs.statSync(out('b')).mode & 0o777).toBe(0o600);
+    expect(remarks).toEqual({ changed: [], incomplete: [] });
+  });
+
+  test('a symbolic link replaced before it is read is left out', () => {
+    make({ a: FILLER, c: 'after' });
+    fs.symlinkSync('c', at('b'));
+    const { out, remarks } = packWhile(() => {
+      fs.rmSync(at('b'));
+      fs.writeFileSync(at('b'), 'a file now');
+    });
+    expect(fs.readdirSync(out(''))).toEqual(['a', 'c']);
+    expect(remarks.changed).toEqual([{ path: 'top/b', reason: 'replaced before it was read' }]);
+  });
+
+  test('the second name of a file whose first name vanished carries the data', () => {
+    make({ a: FILLER, b: 'shared', c: 'after' });
+    fs.linkSync(at('b'), at('d'));
+    const { out, remarks } = packWhile(() => fs.rmSync(at('b')));
+    expect(fs.readFileSync(out('d'), 'utf8')).toBe('shared');
+    expect(remarks.changed).toHaveLength(1);
+  });
+});
+
+describe('a failing disk', () => {
+  afterEach(healReads);
+
+  function healReads(): void {
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+  }
+
+  /** Reads of the files of this size fail, from the given one on. */
+  function failReads(fromRead: number, size: number): void {
+    const readSync = realFs.readSync;
+    let reads = 0;
+    vi.spyOn(realFs, 'readSync').mockImplementation(((
+      fd: number,
+      ...rest: [Buffer, number, number, null]
+    ) => {
+      if (realFs.fstatSync(fd).size === size) reads += 1;
+      if (reads >= fromRead && realFs.fstatSync(fd).size === size) {
+        throw Object.assign(new Error('i/o error'), { code: 'EIO' });
+      }
+      return readSync(fd, ...rest);
+    }) as typeof realFs.readSync);
+    syncBuiltinESMExports();
+  }
+
+  test('at the first read leaves nothing of the file in the archive', () => {
+    make({ a: 'before', b: randomBytes(200_000), c: 'after' });
+    fs.linkSync(at('b'), at('d'));
+    failReads(1, 200_000);
+    const { out, remarks } = packWhile(() => undefined);
+    expect(fs.readdirSync(out(''))).toEqual(['a', 'c']);
+    expect(fs.readFileSync(out('c'), 'utf8')).toBe('after');
+    expect(remarks).toEqual({
+      changed: [],
+      incomplete: [
+        { path: 'top/b', reason: 'unreadable: EIO' },
+        { path: 'top/d', reason: 'unreadable: EIO' },
+      ],
+    });
+  });
+
+  test('at a later read leaves zeros, and the rest of the archive whole', () => {
+    const data = randomBytes(200_000);
+    make({ a: 'before', b: data, c: 'after' });
+    failReads(3, 200_000);
+    const { out, remarks } = packWhile(() => undefined);
+    healReads();
+    const [remark] = remarks.incomplete;
+    const from = Number(
+      /^read error EIO: padded with zeros from byte (\d+) of 200000$/.exec(remark?.reason ?? '')?.[1],
+    );
+    expect(from).toBeGreaterThan(CHUNK_BYTES);
+    const expected = Buffer.concat([data.subarray(0, from), Buffer.alloc(200_000 - from)]);
+    expect(fs.readFileSync(out('b')).equals(expected)).toBe(true);
+    expect(fs.readFileSync(out('c'), 'utf8')).toBe('after');
+  });
+});
+
+describe('what the user may not read', () => {
+  /** Runs the pack in a process without root's rights. */
+  function packAsNobody(): { members: string[]; remarks: CaptureRemarks; unreadable: { path: string }[] } {
+    const script = join(import.meta.dirname, 'pack-as-nobody.ts');
+    const printed = execFileSync(process.execPath, [script, join(home.path, 'top')], {
+      encoding: 'utf8',
+      maxBuffer: 1_048_576,
+    });
+    const { archive, ...rest } = JSON.parse(printed) as {
+      archive: string;
+      remarks: CaptureRemarks;
+      unreadable: { path: string }[];
+    };
+    return { members: tar(['-tf', '-'], Buffer.from(archive, 'base64')).trimEnd().split('\n'), ...rest };
+  }
+
+  test('is incomplete: an unreadable file is left out, an unreadable directory has its own entry', () => {
+    make({ a: 'open', secret: 'closed', z: 'open' });
+    fs.mkdirSync(at('closed'));
+    fs.writeFileSync(at('closed/below'), '');
+    fs.mkdirSync(at('listed-only'));
+    fs.writeFileSync(at('listed-only/below'), '');
+    fs.symlinkSync('secret', at('link'));
+    // Open to the child, whoever it runs as; root's own files are closed to it by their mode.
+    fs.chmodSync(home.path, 0o755);
+    fs.chmodSync(at('secret'), isRoot ? 0o600 : 0o000);
+    fs.chmodSync(at('closed'), isRoot ? 0o700 : 0o000);
+    fs.chmodSync(at('listed-only'), 0o744 & (isRoot ? 0o777 : 0o444));
+    const { members, remarks, unreadable } = packAsNobody();
+    if (!isRoot) for (const name of ['closed', 'listed-only']) fs.chmodSync(at(name), 0o755);
+    expect(members).toEqual(['top/', 'top/a', 'top/closed/', 'top/link', 'top/listed-only/', 'top/z']);
+    expect(remarks).toEqual({
+      changed: [],
+      incomplete: [
+        { path: 'top/closed', reason: 'unreadable directory: EACCES' },
+        { path: 'top/listed-only/below', reason: 'unreadable: EACCES' },
+        { path: 'top/secret', reason: 'unreadable: EACCES' },
+      ],
+    });
+    expect(unreadable).toMatchObject([
+      {
+        severity: 'warning',
+        code: 'UNREADABLE',
+        path: at('closed'),
+        message: 'unreadable directory: EACCES',
+      },
+      {
+        severity: 'warning',
+        code: 'UNREADABLE',
+        path: at('listed-only/below'),
+        message: 'unreadable: EACCES',
+      },
+      { severity: 'warning', code: 'UNREADABLE', path: at('secret'), message: 'unreadable: EACCES' },
+    ]);
+  });
+});

@@ -1,0 +1,21 @@
+import { defineConfig } from 'vitest/config';
+
+/** `*.pg.test.ts` needs PostgreSQL's programs, `*.e2e.test.ts` also spawns the whole program. */
+const REAL_POSTGRES = ['test/**/*.pg.test.ts', 'test/**/*.e2e.test.ts'];
+
+export default defineConfig({
+  test: {
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: REAL_POSTGRES },
+      },
+      {
+        extends: true,
+        test: { name: 'postgres', include: REAL_POSTGRES, globalSetup: ['test/support/require-postgres.ts'] },
+      },
+    ],
+  },
+});
