@@ -93,8 +93,8 @@ EXPOSE 9480
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
     CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.COFRE_HTTP_PORT}/livez`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 
-# The daemon stops taking work and drains for up to 60 s: `--stop-timeout 90` (compose: stop_grace_period), as the
-# default of 10 s would kill it half-way. That loses no backup, but the run.
+# The daemon stops taking work, lets runs finish for a few seconds, cancels the rest and cleans up, all within 60 s:
+# `--stop-timeout 90` (compose: stop_grace_period), as the default of 10 s could kill it half-way.
 STOPSIGNAL SIGTERM
 
 # tini is process 1: it collects the orphans of hooks and killed children, which Node.js would leave as zombies, and

@@ -41,9 +41,9 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
     {
       notReady: async () => {
         if (!ready) return 'starting or stopping';
-        return await context.location.assertWritable().then(
+        return await context.location.assertUsable().then(
           () => undefined,
-          (error: unknown) => toBackupError(error, 'the location is not writable').message,
+          (error: unknown) => toBackupError(error).message,
         );
       },
       health: () => status.health(jobs, scheduler.running()),

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Catalogue } from './catalogue/catalogue.ts';
 import { IndexFile } from './catalogue/index-file.ts';
 import { Journal } from './catalogue/journal.ts';
@@ -23,11 +22,7 @@ import { FilesSource } from './sources/files/files-source.ts';
 import { PostgresSource } from './sources/postgres/postgres-source.ts';
 import { findTool } from './sources/postgres/tools.ts';
 import { DirectoryStore } from './stores/directory-store.ts';
-
-/** The version of this program, from its package.json. */
-export const VERSION = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-).version;
+import { VERSION } from './version.ts';
 
 /** What is put in place of the real thing: by tests, and by the demo for its embedded database. */
 export interface Overrides {

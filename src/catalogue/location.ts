@@ -20,10 +20,12 @@ export type LockName = 'daemon' | 'catalogue' | `job.${string}` | `run.${string}
 export class Location {
   readonly root: string;
   readonly owner: Owner;
+  readonly #requireMount: boolean;
 
-  private constructor(root: string, owner: Owner) {
+  private constructor(root: string, owner: Owner, requireMount: boolean) {
     this.root = root;
     this.owner = owner;
+    this.#requireMount = requireMount;
   }
 
   /**
@@ -36,23 +38,14 @@ export class Location {
       // Looked at before anything is created: an unmounted disk must not be written beneath.
       if (options.requireMount && !(await isMountPoint(root).catch(() => false))) throw notMounted(root);
       if (options.create) await mkdir(root, { recursive: true, mode: 0o700 });
-      const location = new Location(root, await ownerOf(root));
+      const location = new Location(root, await ownerOf(root), options.requireMount);
       for (const directory of ['database', 'files', 'manifests', '.locks']) {
         await makeDirectory(join(root, directory), location.owner);
       }
-      await location.assertWritable();
+      await location.#assertWritable();
       return location;
     } catch (error) {
-      if (error instanceof BackupError) throw error;
-      throw new BackupError(
-        'LOCATION_UNUSABLE',
-        `the location ${root} cannot be used: ${(error as Error).message}`,
-        {
-          path: root,
-          hint: 'Create it, and give the user that runs cofre write access to it.',
-          cause: error,
-        },
-      );
+      throw unusable(root, error);
     }
   }
 
@@ -89,7 +82,18 @@ export class Location {
     return spaceAt(this.root);
   }
 
-  async assertWritable(): Promise<void> {
+  /** Throws LOCATION_UNUSABLE when it was unmounted, removed or made read-only since it was opened. */
+  async assertUsable(): Promise<void> {
+    if (this.#requireMount && !(await isMountPoint(this.root).catch(() => false)))
+      throw notMounted(this.root);
+    try {
+      await this.#assertWritable();
+    } catch (error) {
+      throw unusable(this.root, error);
+    }
+  }
+
+  async #assertWritable(): Promise<void> {
     for (const directory of ['', 'database', 'files', 'manifests', '.locks']) {
       await access(join(this.root, directory), constants.R_OK | constants.W_OK | constants.X_OK);
     }
@@ -103,6 +107,19 @@ export class Location {
       }
     }
   }
+}
+
+function unusable(root: string, error: unknown): BackupError {
+  if (error instanceof BackupError) return error;
+  return new BackupError(
+    'LOCATION_UNUSABLE',
+    `the location ${root} cannot be used: ${(error as Error).message}`,
+    {
+      path: root,
+      hint: 'Create it, or mount it, and give the user that runs cofre write access to it.',
+      cause: error,
+    },
+  );
 }
 
 function notMounted(root: string): BackupError {

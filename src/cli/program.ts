@@ -1,20 +1,12 @@
 import { Command, CommanderError } from 'commander';
-import { VERSION } from '../compose.ts';
+import { VERSION } from '../version.ts';
 import { BackupError } from '../domain/errors.ts';
 import type { LogLevel } from '../lib/log.ts';
 import { type Answer, type ExitStatus, printAnswer, printError } from './answer.ts';
-import { backup } from './commands/backup.ts';
-import { check } from './commands/check.ts';
-import { configSchema } from './commands/config-schema.ts';
-import { daemon } from './commands/daemon.ts';
-import { deleteBackup } from './commands/delete.ts';
-import { list, type ListFlags } from './commands/list.ts';
-import { pin } from './commands/pin.ts';
-import { prune, type PruneFlags } from './commands/prune.ts';
-import { schedule } from './commands/schedule.ts';
-import { show } from './commands/show.ts';
-import { verify, type VerifyFlags } from './commands/verify.ts';
-import { type CommonFlags, createSession, type Session } from './session.ts';
+import type { ListFlags } from './commands/list.ts';
+import type { PruneFlags } from './commands/prune.ts';
+import type { VerifyFlags } from './commands/verify.ts';
+import type { CommonFlags, Session } from './session.ts';
 
 type Work = (session: Session) => Promise<Answer> | Answer;
 
@@ -32,7 +24,8 @@ export async function runCli(argv: readonly string[]): Promise<ExitStatus> {
     if (!(error instanceof CommanderError)) return printError(error, json);
     // --help and --version also end this way.
     if (error.exitCode === 0) return 0;
-    const message = error.message.replace(/^error: /, '') || 'no command given';
+    const isBare = error.code === 'commander.help';
+    const message = isBare ? 'no command given' : error.message.replace(/^error: /, '').replaceAll('\n', ' ');
     return printError(new BackupError('USAGE', message, { hint: 'See `cofre --help`.' }), json);
   }
 }
@@ -43,6 +36,7 @@ async function runCommand(flags: CommonFlags, work: Work, level: LogLevel): Prom
   const onSignal = () => stop.abort(new BackupError('CANCELLED', 'cancelled by a signal'));
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   try {
+    const { createSession } = await import('./session.ts');
     const answer = await work(createSession(flags, stop.signal, level));
     printAnswer(answer, json);
     return answer.status;
@@ -74,54 +68,71 @@ export function createProgram(
       .option('-c, --config <file>', 'the configuration file')
       .option('--json', 'one JSON document on stdout');
 
+  // Each command is loaded when it is run, so that none pays for the others at its start.
   command('daemon', 'run the schedules until SIGTERM').action((flags: CommonFlags) =>
-    run(flags, daemon, 'info'),
+    run(flags, async (session) => (await import('./commands/daemon.ts')).daemon(session), 'info'),
   );
   command('backup', 'run jobs now: those named, or every enabled one')
     .argument('[job...]')
-    .action((jobs: string[], flags: CommonFlags) => run(flags, (session) => backup(session, jobs), quiet));
+    .action((jobs: string[], flags: CommonFlags) =>
+      run(flags, async (session) => (await import('./commands/backup.ts')).backup(session, jobs), quiet),
+    );
   command('list', 'list the backups, oldest first')
     .option('--type <type>', 'database or files')
     .option('--source <name>', 'only those of one source')
-    .action((flags: CommonFlags & ListFlags) => run(flags, (session) => list(session, flags), quiet));
+    .action((flags: CommonFlags & ListFlags) =>
+      run(flags, async (session) => (await import('./commands/list.ts')).list(session, flags), quiet),
+    );
   command('show', 'show what is recorded of one backup')
     .argument('<filename>')
     .action((filename: string, flags: CommonFlags) =>
-      run(flags, (session) => show(session, filename), quiet),
+      run(flags, async (session) => (await import('./commands/show.ts')).show(session, filename), quiet),
     );
   command('verify', 'read archives again and compare them with what was written')
     .argument('[filename...]')
     .option('--all', 'every archive, and whether any is missing')
     .option('--level <level>', 'checksum or contents', 'contents')
     .action((filenames: string[], flags: CommonFlags & VerifyFlags) =>
-      run(flags, (session) => verify(session, filenames, flags), quiet),
+      run(
+        flags,
+        async (session) => (await import('./commands/verify.ts')).verify(session, filenames, flags),
+        quiet,
+      ),
     );
   command('delete', 'delete one backup, unless it is pinned')
     .argument('<filename>')
     .action((filename: string, flags: CommonFlags) =>
-      run(flags, (session) => deleteBackup(session, filename), quiet),
+      run(
+        flags,
+        async (session) => (await import('./commands/delete.ts')).deleteBackup(session, filename),
+        quiet,
+      ),
     );
   command('prune', 'apply the retention now')
     .option('--dry-run', 'only say what would be kept and removed, and why')
     .option('--force', 'also remove more than half of a series in one go')
-    .action((flags: CommonFlags & PruneFlags) => run(flags, (session) => prune(session, flags), quiet));
+    .action((flags: CommonFlags & PruneFlags) =>
+      run(flags, async (session) => (await import('./commands/prune.ts')).prune(session, flags), quiet),
+    );
   command('pin', 'keep a backup whatever the retention says')
     .argument('<filename>')
     .action((filename: string, flags: CommonFlags) =>
-      run(flags, (session) => pin(session, filename, true), quiet),
+      run(flags, async (session) => (await import('./commands/pin.ts')).pin(session, filename, true), quiet),
     );
-  command('unpin', 'end that')
+  command('unpin', 'let retention decide about a pinned backup again')
     .argument('<filename>')
     .action((filename: string, flags: CommonFlags) =>
-      run(flags, (session) => pin(session, filename, false), quiet),
+      run(flags, async (session) => (await import('./commands/pin.ts')).pin(session, filename, false), quiet),
     );
   command('check', 'look for everything that would make a backup fail').action((flags: CommonFlags) =>
-    run(flags, check, quiet),
+    run(flags, async (session) => (await import('./commands/check.ts')).check(session), quiet),
   );
-  command('schedule', 'show the next runs').action((flags: CommonFlags) => run(flags, schedule, quiet));
+  command('schedule', 'show the next runs').action((flags: CommonFlags) =>
+    run(flags, async (session) => (await import('./commands/schedule.ts')).schedule(session), quiet),
+  );
   const config = program.command('config').description('about the configuration');
   command('schema', 'print its JSON Schema', config).action((flags: CommonFlags) =>
-    run(flags, configSchema, quiet),
+    run(flags, async () => (await import('./commands/config-schema.ts')).configSchema(), quiet),
   );
   for (const each of [...program.commands, ...config.commands])
     each.exitOverride().configureOutput({ writeErr: () => undefined });

@@ -58,8 +58,11 @@ class TerminalProgress implements Progress {
     const parts = [label, formatSize(value), `${formatSize(Math.round(rate))}/s`];
     if (!this.#known) return parts.join('  ');
     const left = rate > 0 ? `${formatDuration(((total - value) / rate) * 1000)} left` : '';
-    return [cliProgress.Format.BarFormat(progress, options), `${Math.floor(progress * 100)} %`, ...parts, left].join(
-      '  ',
-    );
+    return [
+      cliProgress.Format.BarFormat(progress, options),
+      `${Math.floor(progress * 100)} %`,
+      ...parts,
+      left,
+    ].join('  ');
   };
 }

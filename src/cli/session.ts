@@ -27,10 +27,12 @@ export interface Session {
 
 export function createSession(flags: CommonFlags, signal: AbortSignal, defaultLevel: LogLevel): Session {
   const log = createLog({ level: levelOf(process.env, defaultLevel), pretty: process.stderr.isTTY });
+  // The environment as it was given: what an earlier `.env` added must not outlive a reload.
+  const givenEnv = { ...process.env };
   const load = async () => {
     const loaded = await loadConfig({
       ...(flags.config === undefined ? {} : { path: flags.config }),
-      env: process.env,
+      env: givenEnv,
       cwd: process.cwd(),
     });
     // For children and libraries that read the environment themselves, such as hooks.

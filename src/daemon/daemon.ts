@@ -5,6 +5,7 @@ import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { Service } from '../domain/ports.ts';
 import type { EngineContext } from '../engine/context.ts';
 import { recover } from '../engine/recover.ts';
+import { sleep } from '../lib/abort.ts';
 import type { KernelLock } from '../lib/kernel-lock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { SystemdNotifier } from './systemd-notify.ts';
@@ -86,7 +87,7 @@ async function beat(
     const line = await statusLine().catch(() => last);
     if (line !== last) await systemd.status(line);
     last = line;
-    await Promise.race([aborted(signal), new Promise((resolve) => setTimeout(resolve, interval_ms).unref())]);
+    await sleep(interval_ms, signal).catch(() => undefined);
   }
 }
 

@@ -21,7 +21,7 @@ import { sleep } from '../lib/abort.ts';
 import { Meter } from '../lib/digest.ts';
 import type { EngineContext } from './context.ts';
 import type { Scope, Step } from './events.ts';
-import type { RunRequest } from './run.ts';
+import type { RunRequest } from './run-request.ts';
 import { sweepPartials } from './sweep.ts';
 import { inspected, verifyBytes } from './verify.ts';
 
@@ -110,6 +110,7 @@ class Attempt {
   }
 
   async #preflight(): Promise<void> {
+    await this.#context.location.assertUsable();
     const findings = await this.#source.preflight(this.#signal);
     const errors = findings.filter(({ severity }) => severity === 'error');
     for (const finding of findings) {

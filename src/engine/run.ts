@@ -2,39 +2,14 @@ import { LOCK_WAIT_MS } from '../catalogue/location.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { Hooks, Job } from '../domain/job.ts';
 import type { RunEnded, RunError } from '../domain/journal-entry.ts';
-import type { Manifest, Outcome, Trigger } from '../domain/manifest.ts';
+import type { Manifest, Outcome } from '../domain/manifest.ts';
 import { withDeadline } from '../lib/abort.ts';
 import { backupSource, PreflightError } from './backup.ts';
 import type { EngineContext } from './context.ts';
 import { type HookFacts, runHook } from './hooks.ts';
 import { journal } from './journaling.ts';
 import { closeDeadRuns } from './recover.ts';
-
-export interface Progress {
-  source: string;
-  step: 'capture';
-  /** Bytes before compression. */
-  bytes: number;
-}
-
-/** Why and for whom a run is made. */
-export interface RunRequest {
-  run: string;
-  startedAt: Date;
-  trigger: Trigger;
-  actor: string;
-  due?: Date;
-  missed?: number;
-  onProgress?: (progress: Progress) => void;
-}
-
-export interface RunResult {
-  job: string;
-  run: string;
-  outcome: Outcome;
-  archives: Manifest[];
-  errors: RunError[];
-}
+import type { RunRequest, RunResult } from './run-request.ts';
 
 /**
  * Runs a job under its lock. A job never overlaps itself: while another process runs it, a scheduled run is
@@ -57,6 +32,10 @@ export async function runJob(
     return await notRun(context, job, request, toBackupError(error));
   }
 }
+
+/** `after` comes last and always, for it may undo what `before` did. */
+const FAILURE_HOOKS = ['failure', 'after'] as const;
+const AFTER_HOOKS = ['after'] as const;
 
 /**
  * The sources one after the other, where one failing does not stop the next, between the hooks, with a line
@@ -113,16 +92,10 @@ async function runLocked(
   await journal(context, ended);
   context.events.runEnded(ended);
   // The run is over and recorded; a hook that fails now is logged and counted, and changes nothing of it.
-  const kind = outcome === 'failed' || outcome === 'cancelled' ? 'failure' : 'after';
-  await hook(
-    context,
-    job,
-    kind,
-    request,
-    facts(request, job, outcome, archives),
-    [],
-    hookSignal(signal, job),
-  );
+  const hookFacts = facts(request, job, outcome, archives);
+  for (const kind of outcome === 'failed' || outcome === 'cancelled' ? FAILURE_HOOKS : AFTER_HOOKS) {
+    await hook(context, job, kind, request, hookFacts, [], hookSignal(shutdown, job));
+  }
   return { job: job.name, run, outcome, archives, errors };
 }
 

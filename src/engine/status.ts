@@ -1,6 +1,7 @@
 import type { CronSchedule } from '../domain/cron.ts';
 import { nextDue } from '../domain/cron.ts';
 import { fireTime } from '../domain/due.ts';
+import { type BackupError, toBackupError } from '../domain/errors.ts';
 import { type HealthReport, type JobHealth, problemsOf, type SeriesHealth } from '../domain/health.ts';
 import type { Job } from '../domain/job.ts';
 import type { JobHistory } from '../domain/job-history.ts';
@@ -37,8 +38,10 @@ export class Status {
     await this.#context.journal.refresh();
     const now = this.#context.clock.now();
     const jobsHealth = jobs.map((scheduled) => this.#jobHealth(scheduled, now, running));
-    const series = [...newestOf(this.#context.catalogue.list()).values()].map(seriesHealth);
-    const problems = problemsOf(jobsHealth, series);
+    const fault = await this.#locationFault();
+    const manifests = fault === undefined ? this.#context.catalogue.list() : [];
+    const series = [...newestOf(manifests).values()].map(seriesHealth);
+    const problems = [...(fault === undefined ? [] : [fault.message]), ...problemsOf(jobsHealth, series)];
     return {
       status: problems.length === 0 ? 'ok' : 'failing',
       version: this.#version,
@@ -72,8 +75,19 @@ export class Status {
       metrics.jobOverdue.set(labels, this.#overdueSince({ job, cron }, history, now) === undefined ? 0 : 1);
     }
     const prunedAt = this.#context.journal.histories.of(PRUNE_TASK).lastSuccess?.at;
-    if (prunedAt !== undefined) metrics.pruneLastSuccess.set(Date.parse(prunedAt) / 1000);
-    await this.#updateArchiveGauges();
+    // Absent rather than 0 before the first time: nobody wants an alert that says 56 years.
+    if (prunedAt === undefined) metrics.pruneLastSuccess.remove();
+    else metrics.pruneLastSuccess.set(Date.parse(prunedAt) / 1000);
+    // Without its location the daemon still answers, and then says nothing of the archives.
+    if ((await this.#locationFault()) === undefined) await this.#updateArchiveGauges();
+    else for (const gauge of [metrics.locationBytes, metrics.locationFree]) gauge.remove();
+  }
+
+  async #locationFault(): Promise<BackupError | undefined> {
+    return await this.#context.location.assertUsable().then(
+      () => undefined,
+      (error: unknown) => toBackupError(error),
+    );
   }
 
   async #updateArchiveGauges(): Promise<void> {

@@ -38,7 +38,7 @@ export class CopyData {
       this.#ended = true;
       return end + END_OF_DATA.length;
     }
-    this.#matched = heldBack(chunk, at);
+    this.#matched = heldBack(chunk);
     const rowsEnd = chunk.length - this.#matched;
     this.#digest(chunk.subarray(at, rowsEnd));
     this.#atLineStart = chunk[rowsEnd - 1] === NEWLINE;
@@ -81,16 +81,16 @@ export class CopyData {
  */
 function endOfRows(chunk: Buffer, from: number): number {
   let at = chunk.indexOf(END_OF_DATA, from);
-  while (at !== -1 && (at === from || chunk[at - 1] !== NEWLINE)) at = chunk.indexOf(END_OF_DATA, at + 1);
+  while (at !== -1 && chunk[at - 1] !== NEWLINE) at = chunk.indexOf(END_OF_DATA, at + 1);
   return at;
 }
 
 /** How many bytes at the chunk's end follow a newline and begin the closing line. */
-function heldBack(chunk: Buffer, from: number): number {
+function heldBack(chunk: Buffer): number {
   for (let held = END_OF_DATA.length - 1; held > 0; held -= 1) {
     const start = chunk.length - held;
     const isBeginning = chunk.subarray(start).equals(END_OF_DATA.subarray(0, held));
-    if (start > from && chunk[start - 1] === NEWLINE && isBeginning) return held;
+    if (chunk[start - 1] === NEWLINE && isBeginning) return held;
   }
   return 0;
 }

@@ -12,9 +12,9 @@ const EQUALS = 0x3d;
 const NEWLINE = 0x0a;
 
 /**
- * Reads the records of a pax header, `<length> <key>=<value>\n`, over the attributes known so far. An empty value
- * takes an attribute back. Keys that do not matter here are passed over. Returns a string that says what is
- * wrong when the records are malformed.
+ * Reads the records of a pax header, `<length> <key>=<value>\n`, over the attributes known so far. An empty
+ * value takes an attribute back. Keys that do not matter here are passed over. Returns a string that says
+ * what is wrong when the records are malformed.
  *
  * Format: POSIX.1-2017, pax, "pax Extended Header".
  */

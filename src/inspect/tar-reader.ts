@@ -43,12 +43,13 @@ const SLASH = 0x2f;
 const NONE = Buffer.alloc(0);
 
 /**
- * Reads a tar stream as it comes, whatever the boundaries of its chunks, in constant memory: ustar, pax (`x` and
- * `g`: path, linkpath, size, mtime), GNU long names (`L`, `K`) and base-256 numbers. Throws ARCHIVE_CORRUPT where the
- * bytes are no such archive.
+ * Reads a tar stream as it comes, whatever the boundaries of its chunks, in constant memory: ustar, pax (`x`
+ * and `g`: path, linkpath, size, mtime), GNU long names (`L`, `K`) and base-256 numbers. Throws
+ * ARCHIVE_CORRUPT where the bytes are no such archive.
  *
- * States: a header block is due (partial ones gather in `#block`); the data of an entry (`#dataLeft`); the body of a
- * meta header (`#meta`); padding to whole blocks; after two zero blocks, only zeros to the end.
+ * States: a header block is due (partial ones gather in `#block`); the data of an entry (`#dataLeft`); the
+ * body of a meta header (`#meta`, also `#dataLeft`); padding to whole blocks; after two zero blocks, only
+ * zeros to the end.
  */
 export class TarReader {
   readonly #handler: TarHandler;
@@ -163,7 +164,7 @@ export class TarReader {
         this.#longLink = untilNul(body);
         return;
       default: {
-        const attributes = readPax(body, flag === 'g' ? this.#global : (this.#local ?? {}));
+        const attributes = readPax(body, flag === 'g' ? this.#global : (this.#local ?? this.#global));
         if (typeof attributes === 'string') throw this.#corrupt(attributes);
         if (flag === 'g') this.#global = attributes;
         else this.#local = attributes;
@@ -175,7 +176,7 @@ export class TarReader {
     const known = (TYPES as Record<string, TarEntryType>)[header.flag];
     if (known === undefined)
       throw this.#corrupt(`an entry has the unknown type ${JSON.stringify(header.flag)}`);
-    const pax: PaxAttributes = { ...this.#global, ...this.#local };
+    const pax = this.#local ?? this.#global;
     const path = pax.path ?? this.#longPath ?? header.path;
     const link = pax.link ?? this.#longLink ?? header.link;
     // Before POSIX, a directory was a file whose name ends in a slash.

@@ -19,8 +19,8 @@ const LINE_ROOM_BYTES = 256;
  * - mode: the lower 12 bits as four octal digits, `0644`, `4755`;
  * - size: bytes of data, decimal; `0` for all but files;
  * - mtime: whole seconds since 1970, decimal, rounded towards the past, `-1` for the second before;
- * - data: of a file the SHA-256 of its data in hex (also of an empty one); of links the bytes of the target, which
- *   for a hard link is the path of the first member; empty for the rest.
+ * - data: of a file the SHA-256 of its data in hex (also of an empty one); of links the bytes of the target,
+ *   which for a hard link is the path of the first member; empty for the rest.
  *
  * NUL is the byte 0, `\n` the byte 10; the line is bytes, not text. Owners and device numbers are not part of
  * it. `changed` and `incomplete` stay empty here: only the source knows them.

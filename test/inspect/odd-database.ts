@@ -7,6 +7,7 @@ const LOOKALIKE = `line\n${HEADER}\n1\n\\.\n-- Dumped from database version 1.0\
 
 export const ODD_DATABASE = `
 SET client_encoding = 'UTF8';
+SET check_function_bodies = off;
 
 CREATE TABLE public."COPY" ("FROM" int, stdin text, "a;b" text);
 INSERT INTO public."COPY" SELECT n, 'row ' || n, 'x' FROM generate_series(1, 1000) n;

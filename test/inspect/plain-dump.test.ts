@@ -79,6 +79,13 @@ describe('what is a COPY block', () => {
     expect(await tablesOf(`${header}\n1\n\\.\n`)).toEqual([`${expected}|1|2`]);
   });
 
+  test('names that are not UTF-8 are read as Latin-1', async () => {
+    const contents = await inspect([
+      Buffer.from(`COPY public."Größe" (a) FROM stdin;\n\\.\n${END}`, 'latin1'),
+    ]);
+    expect(contents).toMatchObject({ tables: [{ name: 'Größe' }] });
+  });
+
   const header = 'COPY public.fake (a) FROM stdin;';
   test.each([
     ['in a dollar-quoted body', `CREATE FUNCTION f() AS $_$\n${header}\n$$ $x$\n${header}\n$_$;\n`],
@@ -102,7 +109,7 @@ describe('what is a COPY block', () => {
   });
 
   test('a dollar within a word and a parameter do not start a dollar quote', async () => {
-    expect(await tablesOf(`SELECT a$b$, $1, 1$x$;\n${header}\n\\.\n`)).toEqual(['public|fake|0|0']);
+    expect(await tablesOf(`SELECT a$b$, $1, 1$x$, $1$;\n${header}\n\\.\n`)).toEqual(['public|fake|0|0']);
   });
 
   test('only a line of exactly backslash and dot ends the data', async () => {

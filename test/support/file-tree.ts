@@ -83,7 +83,7 @@ export function listDisk(root: string, as: string): DiskEntry[] {
       first,
     });
     if (!stat.isDirectory()) return;
-    for (const name of fs.readdirSync(path, { encoding: 'buffer' }).sort(Buffer.compare)) {
+    for (const name of fs.readdirSync(path, { encoding: 'buffer' }).sort((a, b) => Buffer.compare(a, b))) {
       visit(Buffer.concat([path, Buffer.from('/'), name]), Buffer.concat([member, Buffer.from('/'), name]));
     }
   };
@@ -124,7 +124,7 @@ function floorSeconds(ns: bigint): bigint {
   return ns >= 0n ? ns / 1_000_000_000n : -((-ns + 999_999_999n) / 1_000_000_000n);
 }
 
-/** Names that are hard on a tar writer; as children of a member with a 4-byte name their paths have these lengths. */
+/** Lengths of paths, below a member with a 4-byte name, that are hard on a tar writer. */
 const PATH_LENGTHS = [98, 99, 100, 101, 102, 154, 155, 156, 157, 200, 254, 255, 256, 259];
 
 /** Fills a directory with one of everything that a file system can hold. */

@@ -1,5 +1,6 @@
 import { BackupError, toBackupError } from '../../domain/errors.ts';
 import { VERIFY_LEVELS, type VerifyLevel } from '../../domain/manifest.ts';
+import type { EngineContext } from '../../engine/context.ts';
 import { type InventoryFault, takeInventory } from '../../engine/inventory.ts';
 import { verifyArchive, type VerifyResult } from '../../engine/verify.ts';
 import type { Answer } from '../answer.ts';
@@ -27,6 +28,7 @@ export async function verify(
   const { context } = app;
   const inventory = flags.all === true ? await takeInventory(context) : [];
   const chosen = flags.all === true ? context.catalogue.list().map(({ filename }) => filename) : filenames;
+  for (const filename of filenames) await assertListed(context, filename);
   const results: VerifyResult[] = [];
   {
     using progress = openProgress(!session.json);
@@ -43,8 +45,17 @@ export async function verify(
   return { status: valid ? 0 : 1, json: { results }, text: describe(results) };
 }
 
+/** A name mistyped is an error of the call, told before hours are spent on the others. */
+async function assertListed(context: EngineContext, filename: string): Promise<void> {
+  try {
+    await context.catalogue.read(filename);
+  } catch (error) {
+    if (error instanceof BackupError && error.code === 'ARCHIVE_UNKNOWN') throw error;
+  }
+}
+
 async function verifyOne(
-  context: Parameters<typeof verifyArchive>[0],
+  context: EngineContext,
   filename: string,
   level: VerifyLevel,
   session: Session,

@@ -3,7 +3,7 @@ import { MAX_HEADER_BYTES, padded, type TarEntry, TarHeaderWriter } from './tar-
 /** Tapes were written in records of 20 blocks; every tar still pads its archives to them. */
 const RECORD_BYTES = 10_240;
 const END_BLOCKS_BYTES = 1_024;
-/** An entry starts in a chunk only with room for its headers and some data, so that both can be taken back. */
+/** An entry starts in a chunk with room for its headers and some data only, so that both can be taken back. */
 const ENTRY_ROOM_BYTES = MAX_HEADER_BYTES + 512;
 
 /** The chunk being filled. File data is read straight into `buffer` at `position`. */

@@ -23,9 +23,9 @@ const CHUNK_BYTES = 1_048_576;
 const MAX_MTIME_NS = 8_640_000_000_000_000_000_000n;
 
 /**
- * Packs directories into one tar stream, reading synchronously: meant for a thread of its own. Each chunk has an
- * ArrayBuffer of its own and is never written to again. What happens to single entries goes to `remarks` and
- * does not end the archive. Throws SOURCE_MISSING or UNREADABLE when a whole root is not there.
+ * Packs directories into one tar stream, reading synchronously: meant for a thread of its own. Each chunk has
+ * an ArrayBuffer of its own and is never written to again. What happens to single entries goes to `remarks`
+ * and does not end the archive. Throws SOURCE_MISSING or UNREADABLE when a whole root is not there.
  */
 export function* packTree(options: PackOptions, remarks: RemarkSink): Generator<Buffer, void, undefined> {
   const output = new PackOutput(options.chunkBytes ?? CHUNK_BYTES);

@@ -40,13 +40,13 @@ const NS_PER_S = 1_000_000_000n;
 export const MAX_HEADER_BYTES = 32_768;
 
 /**
- * Writes tar headers. Numbers are formatted by the `Header` of the npm package `tar` (octal, or GNU's base-256 where
- * octal is too small: sizes over 8 GiB, times before 1970); names are written here, as bytes:
+ * Writes tar headers. Numbers are formatted by the `Header` of the npm package `tar` (octal, or GNU's base-256
+ * where octal is too small: sizes over 8 GiB, times before 1970); names are written here, as bytes:
  *
  * - ASCII that fits the name field, or name and ustar prefix, stands there;
  * - other UTF-8 stands in a pax header (`path`, `linkpath`), which every current tar reads as UTF-8;
- * - bytes that are not UTF-8 have no place in pax: they stand in the header as they are, and where they do not fit
- *   in GNU's long name entries (`L`, `K`), which GNU tar and bsdtar extract to the same bytes.
+ * - bytes that are not UTF-8 have no place in pax: they stand in the header as they are, and where they do
+ *   not fit in GNU's long name entries (`L`, `K`), which GNU tar and bsdtar extract to the same bytes.
  *
  * Format: https://www.gnu.org/software/tar/manual/html_node/Standard.html and POSIX pax.
  */
@@ -168,7 +168,7 @@ interface SplitPath {
   name: RawName;
 }
 
-/** The path in the name field, or divided at a slash between prefix and name; undefined when it fits neither. */
+/** The path in the name field, or divided between prefix and name; undefined when it fits neither way. */
 function splitPath(path: RawName): SplitPath | undefined {
   if (path.length <= NAME.bytes) return { prefix: '', name: path };
   const slash = path.indexOf('/', path.length - 1 - NAME.bytes);

@@ -111,7 +111,7 @@ function hintOfRefusal(error: Error, code: string | undefined, params: Connectio
   }
   if (NO_TLS.test(error.message)) return 'Turn on ssl at the server, or set sslmode=prefer in the URI.';
   if (isTlsFault(code)) {
-    return 'Name the root certificate that signed the server’s in sslrootcert and the host that it is for in the URI.';
+    return 'Name in sslrootcert the root that signed the certificate of the server, and in the URI the host it is for.';
   }
   switch (code ?? '') {
     case '28P01':

@@ -12,6 +12,9 @@ import { LoginPolicy, PasswordMissingError } from './login-policy.ts';
 import { Session } from './session.ts';
 import { type TlsAttempt, tlsAttempts } from './tls.ts';
 
+/** A session that holds a lock is silent for hours: a server that vanished must be noticed all the same. */
+const KEEPALIVE_IDLE_S = 60;
+
 /**
  * Opens a session at the first server that answers and is of the wanted kind, as libpq chooses among several.
  * A server that refuses the login ends the search.
@@ -120,7 +123,7 @@ async function attempt(
     enableChannelBinding: policy.wantsBinding,
     connectionTimeoutMillis: params.connectTimeout_ms,
     keepAlive: given.get('keepalives') !== '0',
-    keepAliveInitialDelayMillis: Number(given.get('keepalives_idle') ?? 0) * 1000,
+    keepAliveInitialDelayMillis: Number(given.get('keepalives_idle') ?? KEEPALIVE_IDLE_S) * 1000,
     stream: () => socket,
     ...(options === undefined ? {} : { options }),
     password: () => {

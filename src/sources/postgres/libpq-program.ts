@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import type { ConnectionParams, Target } from './connection-params.ts';
 
@@ -18,14 +19,23 @@ const SETTLED = new Set([
   'application_name',
   'sslmode',
 ]);
+/** The first libpq that knows sslrootcert=system. */
+const SYSTEM_ROOTS_MAJOR = 16;
+/** Where distributions keep the authorities they trust, as one file: Debian, RPM, Alpine and macOS. */
+const SYSTEM_ROOTS = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/cert.pem',
+];
 const FILES = new Set(['sslcert', 'sslkey', 'sslrootcert', 'sslcrl']);
 
 /**
  * A libpq connection string without a password that leads one of PostgreSQL's programs to the very server
  * `pg` was connected to. Source of the quoting:
  * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-KEYWORD-VALUE
+ * @param major the version of the program, which may be too old for sslrootcert=system.
  */
-export function connectionString(params: ConnectionParams, target: Target): string {
+export function connectionString(params: ConnectionParams, target: Target, major: number): string {
   const values = new Map([
     ['host', target.host],
     ...(target.hostaddr === undefined ? [] : ([['hostaddr', target.hostaddr]] as const)),
@@ -39,6 +49,9 @@ export function connectionString(params: ConnectionParams, target: Target): stri
   for (const [keyword, value] of params.given) {
     if (SETTLED.has(keyword)) continue;
     values.set(keyword, FILES.has(keyword) ? absolute(value) : value);
+  }
+  if (values.get('sslrootcert') === 'system' && major < SYSTEM_ROOTS_MAJOR) {
+    values.set('sslrootcert', SYSTEM_ROOTS.find((file) => existsSync(file)) ?? 'system');
   }
   return [...values].map(([keyword, value]) => `${keyword}=${quote(value)}`).join(' ');
 }

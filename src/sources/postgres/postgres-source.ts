@@ -105,7 +105,7 @@ export class PostgresSource implements Source {
     signal: AbortSignal,
   ): ByteStream {
     const args = dumpArguments({
-      connectionString: connectionString(params, target),
+      connectionString: connectionString(params, target, tool.major),
       format: this.format,
       filters: this.#filters,
       lockWaitTimeout_ms: this.#options.lockWaitTimeout_ms,

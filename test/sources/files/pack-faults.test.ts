@@ -48,8 +48,8 @@ function packWhile(interfere: () => void): { out: (name: string) => string; rema
 }
 
 /**
- * A file that fills the first chunk so far that the packer hands it over when it has looked at the entry after it and
- * not yet opened that.
+ * A file that fills the first chunk so far that the packer hands it over when it has looked at the entry
+ * after it and not yet opened that.
  */
 const FILLER = Buffer.alloc(CHUNK_BYTES / 2);
 

@@ -18,30 +18,24 @@ export interface Certificates {
 
 /** A server certificate for one host name, signed by a root of its own, owned by the server's user. */
 export async function makeCertificates(directory: string, hostname: string): Promise<Certificates> {
-  const openssl = requireProgram('openssl', 'openssl');
+  requireProgram('openssl', 'openssl');
   const at = (name: string) => join(directory, name);
   const selfSigned = async (name: string) => {
     const subject = ['-subj', `/CN=${name}`, '-days', '2'];
     const files = ['-keyout', at(`${name}.key`), '-out', at(`${name}.crt`)];
-    await run(openssl, ['req', '-x509', '-nodes', '-newkey', 'rsa:2048', ...subject, ...files]);
+    await run('openssl', ['req', '-x509', '-nodes', '-newkey', 'rsa:2048', ...subject, ...files]);
     return at(`${name}.crt`);
   };
   const root = await selfSigned('root');
   const strangerRoot = await selfSigned('stranger');
-  const [key, request, certificate, extensions] = [
-    'server.key',
-    'server.csr',
-    'server.crt',
-    'server.ext',
-  ].map(at);
   const files = {
-    key: key ?? '',
-    request: request ?? '',
-    certificate: certificate ?? '',
-    extensions: extensions ?? '',
+    key: at('server.key'),
+    request: at('server.csr'),
+    certificate: at('server.crt'),
+    extensions: at('server.ext'),
   };
   const subject = ['-subj', `/CN=${hostname}`];
-  await run(openssl, [
+  await run('openssl', [
     'req',
     '-nodes',
     '-newkey',
@@ -54,7 +48,7 @@ export async function makeCertificates(directory: string, hostname: string): Pro
   ]);
   await writeFile(files.extensions, `subjectAltName=DNS:${hostname}\n`);
   const signer = ['-CA', root, '-CAkey', at('root.key'), '-CAcreateserial', '-days', '2'];
-  await run(openssl, [
+  await run('openssl', [
     'x509',
     '-req',
     '-in',

@@ -173,6 +173,7 @@ describe('a server that cannot be reached is SERVER_UNREACHABLE', () => {
     const sockets = new Set<unknown>();
     const mute = createServer((socket) => {
       sockets.add(socket);
+      socket.resume();
       socket.on('close', () => sockets.delete(socket)).on('error', () => undefined);
     });
     await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));

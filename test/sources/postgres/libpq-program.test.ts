@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { resolveConnection } from '../../../src/sources/postgres/connection-params.ts';
 import { connectionString, programEnvironment } from '../../../src/sources/postgres/libpq-program.ts';
@@ -8,11 +9,24 @@ describe('connectionString', () => {
       'postgresql://o%27brien:s3cret@a,b:7/my%5Cdb?target_session_attrs=primary&sslrootcert=ca.pem&options=-c%20x%3Dy';
     const params = await resolveConnection(uri, { HOME: '/nonexistent', PGPASSFILE: '/x' });
     const [, chosen] = params.targets;
-    const text = connectionString(params, chosen ?? { host: '', port: 0 });
+    const text = connectionString(params, chosen ?? { host: '', port: 0 }, 18);
     expect(text).toContain("host='b' port='7' user='o\\'brien' dbname='my\\\\db' application_name='cofre'");
     expect(text).toContain("options='-c x=y'");
     expect(text).toContain(`sslrootcert='${process.cwd()}/ca.pem'`);
     expect(text).not.toMatch(/s3cret|passfile|target_session_attrs|'a'/);
+  });
+
+  it('names the file of the system’s authorities to a program that does not know sslrootcert=system', async () => {
+    const params = await resolveConnection('postgresql://h/d?sslmode=verify-full&sslrootcert=system', {});
+    const target = { host: 'h', port: 5432 };
+    expect(connectionString(params, target, 16)).toContain("sslrootcert='system'");
+    const known = [
+      '/etc/ssl/certs/ca-certificates.crt',
+      '/etc/pki/tls/certs/ca-bundle.crt',
+      '/etc/ssl/cert.pem',
+    ];
+    const file = known.find((path) => existsSync(path)) ?? 'system';
+    expect(connectionString(params, target, 15)).toContain(`sslrootcert='${file}'`);
   });
 });
 
