@@ -13,7 +13,6 @@ import { requirePostgresPrograms } from './require-postgres-programs.ts';
  * Arguments go to vitest: `npm test -- inspect`.
  */
 
-const NODE_REQUIRED = [24, 20] as const;
 const ROOT = join(import.meta.dirname, '..');
 
 interface Tally {
@@ -37,7 +36,7 @@ async function main(): Promise<number> {
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     console.log(`${tally.failed === 0 ? 'ok    ' : 'FAILED'} ${name} (${seconds} s)`);
   };
-  await step(`node ${process.version}`, assertNode);
+  await step(`node ${process.version}`, async () => await check('node', ['tools/assert-node.mjs']));
   await step('programs', requirePrograms);
   await step('check:types', async () => await check('tsc', ['--noEmit']));
   await step('check:lint', async () => await check('oxlint', ['--type-aware', '--deny-warnings']));
@@ -45,17 +44,6 @@ async function main(): Promise<number> {
   await step('tests', async () => await runTests(process.argv.slice(2)));
   console.log(`${total.passed} passed, ${total.failed} failed`);
   return total.failed === 0 ? 0 : 1;
-}
-
-/** Earlier versions decompress a truncated zstd file without any error. */
-async function assertNode(): Promise<Tally> {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  const [requiredMajor, requiredMinor] = NODE_REQUIRED;
-  if (major > requiredMajor || (major === requiredMajor && minor >= requiredMinor)) return NOTHING;
-  throw new Error(
-    `Node ${NODE_REQUIRED.join('.')} or newer is needed, this is ${process.version}. ` +
-      'Type: npm ci && npm test (npm puts the pinned Node first on PATH; --ignore-scripts leaves it out)',
-  );
 }
 
 async function requirePrograms(): Promise<Tally> {

@@ -28,7 +28,8 @@ export const ERROR_CODES = {
   UNREADABLE: 'A table, sequence or directory that belongs to the backup cannot be read.',
   DUMP_EMPTY: 'The dump holds nothing.',
   DUMP_TRUNCATED: 'The dump ended before its completion line.',
-  SOURCE_MISSING: 'A directory of the source does not exist.',
+  SOURCE_MISSING:
+    'A directory of the source does not exist, or a pattern below `include` matches no schema or table.',
   HOOK_FAILED: 'A hook ended with an error.',
   TIMEOUT: 'The work took longer than its timeout.',
   CANCELLED: 'The work was cancelled.',

@@ -127,6 +127,14 @@ describe('extended headers', () => {
   });
 });
 
+test('headers without the entry that they belong to are ARCHIVE_CORRUPT', () => {
+  for (const meta of [block('x', 'PaxHeader', pax(['path', 'a'])), block('L', '././@LongLink', 'a\0')]) {
+    expect(() => read(block('0', 'file'), meta)).toThrow(
+      expect.objectContaining({ code: 'ARCHIVE_CORRUPT' }),
+    );
+  }
+});
+
 describe('header blocks', () => {
   test('the prefix counts in ustar, and not in the old GNU format, which has times there', () => {
     const prefixed = (header: Buffer) => header.write('prefix', 345, 'latin1');

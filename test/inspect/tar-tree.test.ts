@@ -98,6 +98,21 @@ describe('the digest is that of what lies on disk', () => {
   });
 });
 
+test('many entries and very long paths are in the digest whole', async () => {
+  using home = scratch();
+  let deep = home.path;
+  for (let depth = 0; depth < 13; depth += 1) {
+    deep = join(deep, 'd'.repeat(250));
+    fs.mkdirSync(deep);
+    for (let index = 0; index < 60; index += 1) fs.writeFileSync(join(deep, `${index}`), '');
+  }
+  const disk = listDisk(home.path, 'top');
+  expect(await inspect(pack({ roots: [{ path: home.path, as: 'top' }] }).archive)).toMatchObject({
+    entries: disk.length,
+    digest: digestOfDisk(disk),
+  });
+});
+
 test('the boundaries of the chunks make no difference', async () => {
   const archive = smallArchive();
   const whole = await inspect(archive);
@@ -149,6 +164,8 @@ describe('what is no whole archive', () => {
     const end = endOfEntries(archive);
     await expect(inspect(archive.subarray(0, end))).rejects.toMatchObject({ code: 'DUMP_TRUNCATED' });
     await expect(inspect(archive.subarray(0, end + 512))).rejects.toMatchObject({ code: 'DUMP_TRUNCATED' });
+    const partialHeader = Buffer.concat([archive.subarray(0, end), archive.subarray(0, 100)]);
+    await expect(inspect(partialHeader)).rejects.toMatchObject({ code: 'ARCHIVE_CORRUPT' });
     await expect(inspect(archive.subarray(0, end - 1))).rejects.toMatchObject({ code: 'ARCHIVE_CORRUPT' });
     // After the pax header of a name, before the entry that it belongs to.
     const name = archive.indexOf('PaxHeader');

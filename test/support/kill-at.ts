@@ -1,33 +1,35 @@
 /**
- * Preloaded into the program (`node --import`): ends it with SIGKILL just before the N-th change it makes to
- * the disk, N from COFRE_TEST_KILL_AT. A write of more than one byte counts as two changes: before it, and
- * with the first half of it written. Where the process died is its last line on stderr. A process that makes
- * fewer changes runs to its end, which tells that every one was tried.
+ * Preloaded into the program (`node --import`): ends it with SIGKILL at one of the changes it makes to the
+ * disk. COFRE_TEST_KILL_AT is the number of the change, or a regular expression for its description. Each
+ * write counts as two: before it, and with the first half of it written. The last line on stderr tells where
+ * the process died; one that makes fewer changes than the number runs to its end.
  */
-import { writevSync, writeSync } from 'node:fs';
+import { constants, writeSync } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
-import { constants } from 'node:fs';
 
 type Call = (...args: never[]) => unknown;
 type Patchable = Record<string, Call>;
 
-const at = Number(process.env['COFRE_TEST_KILL_AT']);
+const at = process.env['COFRE_TEST_KILL_AT'] ?? '';
+const pattern = /^\d+$/.test(at) ? undefined : new RegExp(at);
 let step = 0;
 
 /** Counts a change; dies when it is the one. */
 function beforeChange(what: string, tear?: () => void): void {
-  step += 1;
-  if (step === at) die(`before ${what}`);
-  if (tear === undefined) return;
-  step += 1;
-  if (step !== at) return;
+  if (isTheOne(`before ${what}`)) die(`before ${what}`);
+  if (tear === undefined || !isTheOne(`in the middle of ${what}`)) return;
   tear();
   die(`in the middle of ${what}`);
 }
 
+function isTheOne(description: string): boolean {
+  step += 1;
+  return pattern === undefined ? step === Number(at) : pattern.test(description);
+}
+
 function die(where: string): void {
-  writeSync(2, `killed at step ${at}, ${where}\n`);
+  writeSync(2, `killed at step ${step}, ${where}\n`);
   process.kill(process.pid, 'SIGKILL');
   // The signal may take effect a moment later, and nothing may change in that moment.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
@@ -52,7 +54,7 @@ function patchWrite(target: Patchable, name: string): void {
       ? Buffer.concat(payload as Buffer[])
       : Buffer.from(payload as string | Buffer);
     beforeChange(`${name} of ${bytes.length} bytes`, () => {
-      writevSync(this.fd, [bytes.subarray(0, Math.floor(bytes.length / 2))]);
+      writeSync(this.fd, bytes.subarray(0, Math.floor(bytes.length / 2)));
     });
     return original.apply(this, args);
   };

@@ -17,8 +17,14 @@ beforeEach(() => {
   home = scratch();
 });
 afterEach(() => {
+  healMocks();
   home[Symbol.dispose]();
 });
+
+function healMocks(): void {
+  vi.restoreAllMocks();
+  syncBuiltinESMExports();
+}
 
 function at(name: string): string {
   return join(home.path, 'top', name);
@@ -178,14 +184,25 @@ describe('Files vanishing or changing while tar reads', () => {
   });
 });
 
+test('Files vanishing or changing while tar reads: a directory that vanishes between look and list', () => {
+  make({ z: 'after' });
+  fs.mkdirSync(at('directory'));
+  const readdirSync = realFs.readdirSync;
+  vi.spyOn(realFs, 'readdirSync').mockImplementation(((path: string, options: { encoding: 'latin1' }) => {
+    if (path === at('directory')) fs.rmdirSync(path);
+    return readdirSync(path, options);
+  }) as typeof realFs.readdirSync);
+  syncBuiltinESMExports();
+  const { out, remarks } = packWhile(() => undefined);
+  healMocks();
+  expect(fs.readdirSync(out(''))).toEqual(['z']);
+  expect(remarks).toEqual({
+    changed: [{ path: 'top/directory', reason: 'vanished before it was read' }],
+    incomplete: [],
+  });
+});
+
 describe('a failing disk', () => {
-  afterEach(healReads);
-
-  function healReads(): void {
-    vi.restoreAllMocks();
-    syncBuiltinESMExports();
-  }
-
   /** Reads of the files of this size fail, from the given one on. */
   function failReads(fromRead: number, size: number): void {
     const readSync = realFs.readSync;
@@ -224,7 +241,7 @@ describe('a failing disk', () => {
     make({ a: 'before', b: data, c: 'after' });
     failReads(3, 200_000);
     const { out, remarks } = packWhile(() => undefined);
-    healReads();
+    healMocks();
     const [remark] = remarks.incomplete;
     const from = Number(
       /^read error EIO: padded with zeros from byte (\d+) of 200000$/.exec(remark?.reason ?? '')?.[1],

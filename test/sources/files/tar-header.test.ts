@@ -61,6 +61,12 @@ test('what fits the plain header has no other: one block', () => {
   );
 });
 
+test('the slash that ends a directory does not divide prefix and name: the name would be empty', () => {
+  const headers = encode({ path: 'd'.repeat(120), type: 'Directory' });
+  expect(headers).toHaveLength(3 * 512);
+  expect(headers[2 * 512]).toBe('d'.charCodeAt(0));
+});
+
 test('the longest paths that a system call takes stay within the room kept for headers', () => {
   const longest = `${'long/'.repeat(870)}é`;
   for (const path of [Buffer.from(longest).toString('latin1'), longest]) {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect } from '../../../src/sources/postgres/connect.ts';
 import { resolveConnection } from '../../../src/sources/postgres/connection-params.ts';
 import { PostgresSource } from '../../../src/sources/postgres/postgres-source.ts';
-import { type Cluster, startCluster } from '../../../tools/cluster.ts';
+import { type Cluster, type ClusterOptions, startCluster } from '../../../tools/cluster.ts';
 import { type Certificates, makeCertificates } from './certificates.ts';
 
 const run = promisify(execFile);
@@ -23,6 +23,7 @@ let certificates: Certificates;
 let guarded: Cluster;
 /** Neither. */
 let open: Cluster;
+const clusters: Cluster[] = [];
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'cofre-tls-'));
@@ -30,15 +31,17 @@ beforeAll(async () => {
   await mkdir(home);
   certificates = await makeCertificates(dir, 'db.test');
   const tls = { ssl: 'on', ssl_cert_file: certificates.serverCert, ssl_key_file: certificates.serverKey };
-  [guarded, open] = await Promise.all([
-    startCluster({ auth: 'scram', listenPort: 0, settings: { ...tls, log_connections: 'on' } }),
-    startCluster({ listenPort: 0 }),
-  ]);
+  const start = async (options: ClusterOptions) => {
+    const cluster = await startCluster({ listenPort: 0, ...options });
+    clusters.push(cluster);
+    return cluster;
+  };
+  [guarded, open] = await Promise.all([start({ auth: 'scram', settings: tls }), start({})]);
   await guarded.createDatabase('shop');
   await guarded.psql('shop', `CREATE ROLE app LOGIN PASSWORD '${PASSWORD}'; CREATE ROLE outsider LOGIN;`);
 });
 afterAll(async () => {
-  await Promise.all([guarded[Symbol.asyncDispose](), open[Symbol.asyncDispose]()]);
+  await Promise.all(clusters.map(async (cluster) => await cluster[Symbol.asyncDispose]()));
   await rm(dir, { recursive: true });
 });
 

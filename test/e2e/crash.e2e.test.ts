@@ -1,0 +1,150 @@
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { newRunId } from '../../src/engine/journaling.ts';
+import { prune } from '../../src/engine/prune.ts';
+import { runJob } from '../../src/engine/run.ts';
+import { expectListedVerify, expectOrderAfterStart, openApp } from '../support/aftermath.ts';
+import { ROOT } from '../support/cofre.ts';
+import { Workspace } from '../support/workspace.ts';
+
+const KILL_AT = join(ROOT, 'test/support/kill-at.ts');
+/** No operation makes so many changes; more means that the enumeration does not end. */
+const STEPS_MAX = 200;
+/** Runs side by side, each on a location of its own. */
+const LANES = 3;
+const forever = new AbortController().signal;
+
+/** A location with three backups, of which `prune` removes the oldest. */
+let template: Workspace;
+let filenames: string[];
+
+beforeAll(async () => {
+  template = new Workspace();
+  configure(template);
+  filenames = [];
+  for (let count = 0; count < 3; count += 1) filenames.push((await template.backup('app')).filename);
+});
+
+afterAll(() => template[Symbol.dispose]());
+
+function configure(workspace: Workspace): void {
+  workspace.configure({ jobs: { app: workspace.filesJob() }, retention: { days: 0, keepLast: 2 } });
+}
+
+function fromTemplate(): Workspace {
+  const workspace = new Workspace();
+  cpSync(template.location, workspace.location, { recursive: true });
+  configure(workspace);
+  return workspace;
+}
+
+/**
+ * Runs a command once for each change it makes to the disk, killed at that change, and calls `check` on what
+ * is left. Returns how many there are.
+ */
+async function killAtEveryStep(
+  args: readonly string[],
+  create: () => Workspace,
+  check: (workspace: Workspace) => Promise<void>,
+): Promise<number> {
+  let next = 1;
+  let last = Number.POSITIVE_INFINITY;
+  const lane = async (): Promise<void> => {
+    for (;;) {
+      const step = next;
+      next += 1;
+      if (step >= last) return;
+      if (step > STEPS_MAX) throw new Error(`${args.join(' ')} never ran to its end`);
+      using workspace = create();
+      const finished = await workspace.run(args, {
+        nodeArgs: ['--import', KILL_AT],
+        env: { COFRE_TEST_KILL_AT: String(step) },
+      });
+      if (finished.signal === null) {
+        expect(finished.status, finished.stderr).toBe(0);
+        last = Math.min(last, step);
+        return;
+      }
+      expect(finished.signal).toBe('SIGKILL');
+      const where = finished.stderr.trim().split('\n').at(-1);
+      await check(workspace).catch((cause: unknown) => {
+        throw new Error(`${args.join(' ')} ${where}: ${(cause as Error).message}`, { cause });
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return last - 1;
+}
+
+test('kill -9 at every step of a backup: what is listed verifies, and the next start needs no help', async () => {
+  const steps = await killAtEveryStep(['backup', 'app'], fromTemplate, async (workspace) => {
+    const app = await openApp(workspace);
+    await expectListedVerify(app);
+    const before = app.context.catalogue.list().map(({ filename }) => filename);
+    // The earlier backups are there, and at most the new one beside them.
+    expect(before.slice(0, 3)).toEqual(filenames);
+    expect(before.length).toBeLessThanOrEqual(4);
+    await expectOrderAfterStart(workspace, app);
+    const [scheduled] = app.jobs;
+    if (scheduled === undefined) throw new Error('the job is not configured');
+    const startedAt = new Date();
+    const request = { run: newRunId(startedAt), startedAt, trigger: 'schedule', actor: 'test' } as const;
+    const result = await runJob(app.context, scheduled.job, request, forever);
+    expect(result).toMatchObject({ outcome: 'succeeded', errors: [] });
+    expect(app.context.catalogue.list().length).toBe(before.length + 1);
+    await expectListedVerify(app);
+  });
+  expect(steps).toBeGreaterThan(25);
+});
+
+test('kill -9 at every step of the first backup of a new location: the next run needs no start before it', async () => {
+  const create = () => {
+    const workspace = new Workspace();
+    configure(workspace);
+    return workspace;
+  };
+  const steps = await killAtEveryStep(['backup', 'app'], create, async (workspace) => {
+    const again = await workspace.backup('app');
+    expect(again.verification.ok).toBe(true);
+    expect((await workspace.list()).at(-1)?.filename).toBe(again.filename);
+    expect(workspace.stored().filter((path) => path.endsWith('.partial'))).toEqual([]);
+    const interrupted = workspace.ended('app').filter(({ errors }) => errors[0]?.code === 'INTERRUPTED');
+    expect(workspace.journal().filter(({ event }) => event === 'started').length).toBe(
+      workspace.ended('app').length,
+    );
+    expect(interrupted.length).toBeLessThanOrEqual(1);
+  });
+  expect(steps).toBeGreaterThan(25);
+});
+
+test('kill -9 at every step of a prune: the next start finishes what was begun, and the next prune the rest', async () => {
+  const steps = await killAtEveryStep(['prune'], fromTemplate, async (workspace) => {
+    const app = await openApp(workspace);
+    await expectListedVerify(app);
+    await expectOrderAfterStart(workspace, app);
+    const listed = app.context.catalogue.list().map(({ filename }) => filename);
+    expect(listed.slice(-2)).toEqual(filenames.slice(-2));
+    const { policyOf } = app;
+    const request = { policyOf, dryRun: false, force: false, trigger: 'schedule', actor: 'test' } as const;
+    const { errors } = await prune(app.context, request, forever);
+    expect(errors).toEqual([]);
+    expect(app.context.catalogue.list().map(({ filename }) => filename)).toEqual(filenames.slice(-2));
+    await expectOrderAfterStart(workspace, app);
+  });
+  expect(steps).toBeGreaterThan(10);
+});
+
+test('kill -9 at every step of a deletion: the backup is either there and whole, or gone', async () => {
+  const [, doomed = ''] = filenames;
+  const steps = await killAtEveryStep(['delete', doomed], fromTemplate, async (workspace) => {
+    const app = await openApp(workspace);
+    await expectListedVerify(app);
+    await expectOrderAfterStart(workspace, app);
+    const listed = app.context.catalogue.list().map(({ filename }) => filename);
+    const isThere = listed.includes(doomed);
+    expect(listed).toEqual(isThere ? filenames : filenames.filter((filename) => filename !== doomed));
+    expect(workspace.stored().includes(`files/${doomed}`)).toBe(isThere);
+  });
+  expect(steps).toBeGreaterThan(5);
+});
