@@ -107,7 +107,8 @@ export function cronOf(schedule: string, timezone: string) {
   return parsed.cron;
 }
 
-function openSource(source: SourceConfig): Source {
+/** The adapter of the machine for a source. */
+export function openSource(source: SourceConfig): Source {
   switch (source.type) {
     case 'postgres':
       return new PostgresSource(source);

@@ -29,7 +29,7 @@ interface Loaded {
  *
  *   archive named → manifest written            = it is a backup
  *   manifest → `.json.deleting`                 = it no longer is
- *   archive unlinked → marker unlinked          = it is gone
+ *   archive unlinked → recorded → marker unlinked = it is gone
  */
 export class Catalogue {
   readonly #location: Location;
@@ -116,7 +116,8 @@ export class Catalogue {
 
   /**
    * Deletes a backup: from the first rename on it is none. `allow` sees the manifest as it is on disk, under
-   * the lock, and throws to refuse. An archive that cannot be unlinked stays marked; see `finishDeletions`.
+   * the lock, and throws to refuse. The marker stays until `dropMarkers`, which is called once the deletion is
+   * recorded: whatever dies in between, a file that is gone is never without a marker or a record.
    */
   async remove(filename: string, allow: (manifest: Manifest) => void, signal: AbortSignal): Promise<void> {
     await using _lock = await this.#location.lock('catalogue', signal);
@@ -126,7 +127,7 @@ export class Catalogue {
     await renameDurably(path, marker);
     this.#seenMtime_ms = -1;
     try {
-      await this.#finishDeletion(filename);
+      await this.#unlinkArchive(filename);
     } catch (error) {
       // What could not be deleted stays listed.
       if ((await this.#isStored(filename)) === true) await rename(marker, path);
@@ -135,20 +136,35 @@ export class Catalogue {
     }
   }
 
-  /** Completes deletions that a crash interrupted; returns their filenames. */
-  async finishDeletions(signal: AbortSignal): Promise<string[]> {
+  /** Filenames of the deletions that are under way, or that a crash interrupted. */
+  async deletions(): Promise<string[]> {
     const names = await readdir(this.#location.manifests);
-    const interrupted = names.filter((name) => name.endsWith(DELETING_SUFFIX));
-    if (interrupted.length === 0) return [];
+    return names
+      .filter((name) => name.endsWith(DELETING_SUFFIX))
+      .map((name) => name.slice(0, -DELETING_SUFFIX.length))
+      .filter((filename) => parseArchiveName(filename) !== undefined);
+  }
+
+  /** Unlinks the archive of a deletion that a crash interrupted; its marker stays, as after `remove`. */
+  async resumeDeletion(filename: string, signal: AbortSignal): Promise<void> {
     await using _lock = await this.#location.lock('catalogue', signal);
-    const finished: string[] = [];
-    for (const marker of interrupted) {
-      const filename = marker.slice(0, -DELETING_SUFFIX.length);
-      if (parseArchiveName(filename) === undefined) continue;
-      await this.#finishDeletion(filename);
-      finished.push(filename);
+    try {
+      if ((await this.deletions()).includes(filename)) await this.#unlinkArchive(filename);
+    } catch (error) {
+      throw toBackupError(error, `finishing the deletion of ${filename}`);
     }
-    return finished;
+  }
+
+  /** Ends deletions whose archives are gone and which are recorded. */
+  async dropMarkers(filenames: readonly string[], signal: AbortSignal): Promise<void> {
+    if (filenames.length === 0) return;
+    await using _lock = await this.#location.lock('catalogue', signal);
+    for (const filename of filenames) {
+      // Of an archive that is still there the marker is all that tells it from an orphan.
+      if ((await this.#isStored(filename)) !== false) continue;
+      await rm(join(this.#location.manifests, filename + DELETING_SUFFIX), { force: true });
+    }
+    await syncDirectory(this.#location.manifests);
   }
 
   /** Archives without a manifest: whatever they are, no backup. Reported, and left alone. */
@@ -167,14 +183,16 @@ export class Catalogue {
 
   async #isStored(filename: string): Promise<boolean | undefined> {
     const key = archiveKey(filename);
-    return key === undefined ? undefined : (await this.#store.stat(key).catch(() => undefined)) !== undefined;
+    if (key === undefined) return undefined;
+    return await this.#store.stat(key).then(
+      (object) => object !== undefined,
+      () => undefined,
+    );
   }
 
-  async #finishDeletion(filename: string): Promise<void> {
+  async #unlinkArchive(filename: string): Promise<void> {
     const key = archiveKey(filename);
     if (key !== undefined) await this.#store.delete(key);
-    await rm(join(this.#location.manifests, filename + DELETING_SUFFIX), { force: true });
-    await syncDirectory(this.#location.manifests);
   }
 
   async #write(manifest: Manifest): Promise<void> {

@@ -15,6 +15,7 @@ export class Journal {
   readonly #path: string;
   readonly #owner: Owner;
   #read_bytes = 0;
+  #size_bytes = 0;
   #inode = -1;
   #torn = 0;
   #histories = new Histories();
@@ -38,9 +39,9 @@ export class Journal {
     return this.#histories;
   }
 
-  /** Lines that were no entries: torn by a crash, or written by something else. */
+  /** Lines that were no entries, as of the last refresh: torn by a crash, or written by something else. */
   get tornLines(): number {
-    return this.#torn;
+    return this.#torn + (this.#read_bytes < this.#size_bytes ? 1 : 0);
   }
 
   /**
@@ -70,7 +71,8 @@ export class Journal {
       const { size } = await file.stat();
       if (size === 0) await adoptFile(file, this.#owner);
       const separator = size === 0 || (await endsWithNewline(file, size)) ? '' : '\n';
-      await file.write(`${separator}${JSON.stringify(entry)}\n`);
+      // One write where the disk has room; writeFile goes on after a short one, and so meets the error.
+      await file.writeFile(`${separator}${JSON.stringify(entry)}\n`);
       await file.sync();
     } finally {
       await file.close();
@@ -88,6 +90,7 @@ export class Journal {
       this.#torn = 0;
       this.#histories = new Histories();
     }
+    this.#size_bytes = found.size;
     if (found.size === this.#read_bytes) return;
     await this.#readFrom(this.#read_bytes);
     this.#silent = false;

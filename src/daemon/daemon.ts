@@ -43,7 +43,10 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
   const httpStop = new AbortController();
   const http = watched(options.http, httpStop.signal, failed);
   try {
-    await recover(context, stop);
+    await recover(context, stop).catch((error: unknown) => {
+      // A stop that comes this early is a stop like any other.
+      if (!stop.aborted) throw error;
+    });
     const services = options.services.map((service) => watched(service, stop, failed));
     if (!stop.aborted) {
       options.onReady(true);
@@ -101,7 +104,11 @@ async function lockLocation(location: Location, signal: AbortSignal): Promise<Ke
   const path = location.lockPath('daemon');
   try {
     const lock = await location.lock('daemon', signal, 0);
-    await writeFile(path, `process ${process.pid} on ${hostname()}, since ${new Date().toISOString()}\n`);
+    // Only a note for people: a full disk, which a prune may clear, must not keep a daemon from its start.
+    await writeFile(
+      path,
+      `process ${process.pid} on ${hostname()}, since ${new Date().toISOString()}\n`,
+    ).catch(() => undefined);
     return lock;
   } catch (error) {
     if (!(error instanceof BackupError) || error.code !== 'LOCK_BUSY') throw error;

@@ -29,34 +29,42 @@ export class RunQueue {
   }
 
   async #take(work: () => Promise<void>, signal: AbortSignal): Promise<void> {
-    await this.#turn(signal);
-    if (signal.aborted) return;
-    this.#active += 1;
+    if (!(await this.#turn(signal))) return;
     try {
-      await work();
+      if (!signal.aborted) await work();
     } finally {
       this.#active -= 1;
       this.#admit();
     }
   }
 
-  #turn(signal: AbortSignal): Promise<void> {
-    if (this.#active < this.#concurrency && this.#waiting.length === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const enter = () => {
-        signal.removeEventListener('abort', giveUp);
-        resolve();
-      };
-      const giveUp = () => {
-        this.#waiting.splice(this.#waiting.indexOf(enter), 1);
-        resolve();
-      };
-      this.#waiting.push(enter);
-      signal.addEventListener('abort', giveUp, { once: true });
-    });
+  /**
+   * Resolves to whether there is room; then the place is taken already. It must be taken by whoever gives it,
+   * for the one who waits runs on only after others may have looked.
+   */
+  #turn(signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return Promise.resolve(false);
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const enter = () => {
+      signal.removeEventListener('abort', giveUp);
+      resolve(true);
+    };
+    const giveUp = () => {
+      this.#waiting.splice(this.#waiting.indexOf(enter), 1);
+      resolve(false);
+    };
+    this.#waiting.push(enter);
+    signal.addEventListener('abort', giveUp, { once: true });
+    this.#admit();
+    return promise;
   }
 
   #admit(): void {
-    for (let room = this.#concurrency - this.#active; room > 0; room -= 1) this.#waiting.shift()?.();
+    while (this.#active < this.#concurrency) {
+      const enter = this.#waiting.shift();
+      if (enter === undefined) return;
+      this.#active += 1;
+      enter();
+    }
   }
 }

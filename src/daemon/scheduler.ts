@@ -76,6 +76,8 @@ export class Scheduler implements Service {
 
   /** Finds the baseline of each task, and writes it where the task or its schedule is new. */
   async #adoptTasks(): Promise<void> {
+    // Before the first await: tasks that are replaced meanwhile are adopted by the next tick.
+    this.#changed = false;
     for (const task of this.#tasks) {
       const schedule = task.enabled ? task.cron.expression : DISABLED;
       const { timezone } = task.cron;
@@ -93,7 +95,6 @@ export class Scheduler implements Service {
         this.#states.set(task.name, this.#recorded(task.name));
       }
     }
-    this.#changed = false;
   }
 
   async #baseline(entry: JobSeen): Promise<void> {

@@ -89,6 +89,13 @@ export function toBackupError(thrown: unknown, context = ''): BackupError {
   const prefix = context === '' ? '' : `${context}: `;
   const { code, path } = error as NodeJS.ErrnoException;
   const at = path === undefined ? {} : { path };
+  // The reasons of signals are DOMExceptions, whose codes are numbers.
+  if (error.name === 'AbortError') {
+    return new BackupError('CANCELLED', `${prefix}cancelled`, { cause: error });
+  }
+  if (error.name === 'TimeoutError') {
+    return new BackupError('TIMEOUT', `${prefix}took longer than its timeout`, { cause: error });
+  }
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
@@ -97,8 +104,6 @@ export function toBackupError(thrown: unknown, context = ''): BackupError {
         hint: 'Free space at the location, shorten the retention, or move the location to a larger disk.',
         cause: error,
       });
-    case 'ABORT_ERR':
-      return new BackupError('CANCELLED', `${prefix}cancelled`, { cause: error });
     case undefined:
       return new BackupError('INTERNAL', `${prefix}${error.message}`, {
         hint: 'This is a fault in cofre: please report it with the log.',

@@ -73,9 +73,11 @@ export function parseJournalLine(line: string): JournalEntry | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { event, at, job } = value as Record<string, unknown>;
+  const { event, at, job, run, archives, errors, removed = [] } = value as Record<string, unknown>;
   if (typeof event !== 'string' || !EVENTS.has(event)) return undefined;
   if (typeof job !== 'string' || typeof at !== 'string' || Number.isNaN(Date.parse(at))) return undefined;
-  if (event !== 'scheduled' && typeof (value as Record<string, unknown>).run !== 'string') return undefined;
+  if (event !== 'scheduled' && typeof run !== 'string') return undefined;
+  // What folds the entries goes through these: one line that someone edited must not stop a daemon.
+  if (event === 'ended' && ![archives, errors, removed].every(Array.isArray)) return undefined;
   return value as JournalEntry;
 }

@@ -4,7 +4,8 @@ const STEPS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'] as const;
 export function formatSize(bytes: number): string {
   let value = bytes;
   let step = 0;
-  while (value >= 1024 && step < STEPS.length - 1) {
+  // What would round to 1024.00 is one of the next unit.
+  while (Number(value.toFixed(step === 0 ? 0 : 2)) >= 1024 && step < STEPS.length - 1) {
     value /= 1024;
     step += 1;
   }

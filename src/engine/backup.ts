@@ -22,13 +22,12 @@ import { Meter } from '../lib/digest.ts';
 import type { EngineContext } from './context.ts';
 import type { Scope, Step } from './events.ts';
 import type { RunRequest } from './run-request.ts';
+import { assertSpace } from './space.ts';
 import { sweepPartials } from './sweep.ts';
 import { inspected, verifyBytes } from './verify.ts';
 
 const RETRY_BASE_MS = 1_000;
 const RETRY_LONGEST_MS = 30_000;
-/** Asked for beside the size of the last archive: databases grow. */
-const SPACE_FACTOR = 1.1;
 
 /** A preflight found faults; each is an error of its own, so that all are reported at once. */
 export class PreflightError extends BackupError {
@@ -119,23 +118,7 @@ class Attempt {
     const faults = errors.map(toFault);
     const [first] = faults;
     if (first !== undefined) throw new PreflightError(first, faults);
-    await this.#assertSpace();
-  }
-
-  async #assertSpace(): Promise<void> {
-    const last = this.#context.catalogue.series(this.#source.name).at(-1);
-    if (last === undefined) return;
-    const { free_bytes } = await this.#context.location.space();
-    const needed_bytes = Math.ceil(last.size * SPACE_FACTOR);
-    if (free_bytes >= needed_bytes) return;
-    throw new BackupError(
-      'SPACE_LOW',
-      `${formatSize(free_bytes)} are free at the location, the next archive needs about ${formatSize(needed_bytes)}`,
-      {
-        path: this.#context.location.root,
-        hint: 'Free space at the location, shorten the retention, or move the location to a larger disk.',
-      },
-    );
+    await assertSpace(this.#context, this.#source.name);
   }
 
   /** The name of the run's second; when it exists already, that of the next free one. */
@@ -159,10 +142,20 @@ class Attempt {
   }
 
   async #write(filename: string): Promise<Written> {
-    const { store, openCodec, openInspector, events } = this.#context;
-    const { compression } = this.#job;
-    events.captureStarted(this.#scope, filename);
+    this.#context.events.captureStarted(this.#scope, filename);
     const capture = await this.#source.capture(this.#signal);
+    try {
+      return await this.#store(filename, capture);
+    } catch (error) {
+      // What a capture holds goes with its stream, which nobody may have begun to read.
+      await capture.stream[Symbol.asyncIterator]().return?.();
+      throw error;
+    }
+  }
+
+  async #store(filename: string, capture: Capture): Promise<Written> {
+    const { store, openCodec, openInspector } = this.#context;
+    const { compression } = this.#job;
     await using inspector = await openInspector(this.#inspectable(capture), this.#signal);
     const codec = openCodec(compression.type, compression.level);
     const stored = new Meter();

@@ -1,9 +1,7 @@
 import { BackupError } from '../domain/errors.ts';
-import { DELETE_TASK } from '../domain/journal-entry.ts';
 import type { Trigger } from '../domain/manifest.ts';
 import type { EngineContext } from './context.ts';
-import { journal, newRunId } from './journaling.ts';
-import { refusePinned } from './prune.ts';
+import { recordDeletions, refusePinned } from './deletion.ts';
 
 /**
  * Deletes one backup because someone asks for it: only a pin refuses. One whose files were lost by other
@@ -20,20 +18,10 @@ export async function deleteArchive(
   try {
     await context.catalogue.remove(filename, refusePinned, signal);
   } catch (error) {
-    const isLost = context.journal.histories.archives.has(filename);
-    if (!isLost || !(error instanceof BackupError) || error.code !== 'ARCHIVE_UNKNOWN') throw error;
+    if (!(error instanceof BackupError) || error.code !== 'ARCHIVE_UNKNOWN') throw error;
+    const isInterrupted = (await context.catalogue.deletions()).includes(filename);
+    if (isInterrupted) await context.catalogue.resumeDeletion(filename, signal);
+    else if (!context.journal.histories.archives.has(filename)) throw error;
   }
-  const at = context.clock.now();
-  await journal(context, {
-    event: 'ended',
-    at: at.toISOString(),
-    run: newRunId(startedAt),
-    job: DELETE_TASK,
-    ...request,
-    outcome: 'succeeded',
-    duration_ms: Math.max(0, at.getTime() - startedAt.getTime()),
-    archives: [],
-    errors: [],
-    removed: [filename],
-  });
+  await recordDeletions(context, [filename], startedAt, request, signal);
 }

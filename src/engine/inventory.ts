@@ -13,11 +13,16 @@ export interface InventoryFault {
  */
 export async function takeInventory(context: EngineContext): Promise<InventoryFault[]> {
   await context.journal.refresh();
+  const recorded = [...context.journal.histories.archives];
   const orphans = await context.catalogue.orphans();
   const unreadable = context.catalogue.faults();
   const known = new Set([...context.catalogue.list().map(({ filename }) => filename), ...orphans]);
   for (const { path } of unreadable) known.add(path ?? '');
-  const lost = [...context.journal.histories.archives].filter((filename) => !known.has(filename)).sort();
+  for (const filename of await context.catalogue.deletions()) known.add(filename);
+  // A deletion that ended while we looked has its record by now.
+  await context.journal.refresh();
+  const { archives } = context.journal.histories;
+  const lost = recorded.filter((filename) => archives.has(filename) && !known.has(filename)).sort();
   return [
     ...orphans.map((filename) => ({
       filename,

@@ -9,11 +9,16 @@ export function newRunId(at: Date): string {
   return `${formatTimestamp(at)}-${randomBytes(3).toString('hex')}`;
 }
 
-/** Writes an entry; a journal that cannot be written must not stop a backup that can. */
-export async function journal(context: EngineContext, entry: JournalEntry): Promise<void> {
+/**
+ * Writes an entry; a journal that cannot be written must not stop a backup that can. Returns whether the
+ * entry is on disk.
+ */
+export async function journal(context: EngineContext, entry: JournalEntry): Promise<boolean> {
   try {
     await context.journal.append(entry);
+    return true;
   } catch (error) {
     context.events.failed('journal', { job: entry.job }, toBackupError(error));
+    return false;
   }
 }

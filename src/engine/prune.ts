@@ -1,7 +1,7 @@
 import { parseTimestamp } from '../domain/archive-name.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import { PRUNE_TASK, type RunEnded, type RunError } from '../domain/journal-entry.ts';
-import type { Manifest, ManifestSummary, Trigger } from '../domain/manifest.ts';
+import type { ManifestSummary, Trigger } from '../domain/manifest.ts';
 import {
   planRetention,
   type RetainableArchive,
@@ -9,8 +9,10 @@ import {
   type RetentionPolicy,
 } from '../domain/retention.ts';
 import type { EngineContext } from './context.ts';
+import { refusePinned } from './deletion.ts';
 import type { Scope } from './events.ts';
 import { journal, newRunId } from './journaling.ts';
+import { closeDeadRuns } from './recover.ts';
 import { sweepLocation } from './sweep.ts';
 
 /** The policy of a source: its job's; that of the top level for a source no job has any more. */
@@ -34,18 +36,29 @@ export interface PruneResult {
   errors: RunError[];
 }
 
-/** Applies retention to every series. What could not be deleted stays listed and is an error of the result. */
+/**
+ * Applies retention to every series. What could not be deleted stays listed and is an error of the result.
+ * Throws LOCK_BUSY when another prune goes on for long.
+ */
 export async function prune(
   context: EngineContext,
   request: PruneRequest,
   signal: AbortSignal,
 ): Promise<PruneResult> {
-  const plans = planAll(context, request);
-  const decisions = plans.flatMap((plan) => plan.decisions);
-  const heldBack = plans.flatMap((plan) =>
-    plan.heldBack === undefined ? [] : [`${plan.source}: ${plan.heldBack.message}`],
-  );
-  if (request.dryRun) return { removed: [], decisions, heldBack, errors: [] };
+  if (request.dryRun) return { removed: [], errors: [], ...decideAll(context, request) };
+  // Two at once would each take its half of a series; and who holds it knows that an open run is a dead one.
+  await using _lock = await context.location.lock(`job.${PRUNE_TASK}`, signal);
+  await context.journal.refresh();
+  await closeDeadRuns(context, PRUNE_TASK);
+  return await pruneLocked(context, request, signal);
+}
+
+async function pruneLocked(
+  context: EngineContext,
+  request: PruneRequest,
+  signal: AbortSignal,
+): Promise<PruneResult> {
+  const { decisions, heldBack } = decideAll(context, request);
 
   const { trigger, actor } = request;
   const startedAt = context.clock.now();
@@ -62,7 +75,7 @@ export async function prune(
     context.events.failed('prune', scope, fault);
     errors.push(fault.toJSON());
   };
-  await sweepLocation(context, signal).catch(note);
+  await sweepLocation(context, actor, signal).catch(note);
   for (const message of heldBack) {
     context.events.pruneHeldBack(scope, message);
     errors.push({
@@ -95,17 +108,23 @@ export async function prune(
     errors,
     removed,
   };
-  await journal(context, ended);
+  const isRecorded = await journal(context, ended);
+  // Without a record the markers stay, and the next sweep records the deletions. No cancellation any more.
+  if (isRecorded) await context.catalogue.dropMarkers(removed, new AbortController().signal);
   return { removed, decisions, heldBack, errors };
 }
 
-/** Throws ARCHIVE_PINNED; for deletions of every kind. */
-export function refusePinned(manifest: Manifest): void {
-  if (!manifest.pinned) return;
-  throw new BackupError('ARCHIVE_PINNED', `${manifest.filename} is pinned`, {
-    path: manifest.filename,
-    hint: `Unpin it first: cofre unpin ${manifest.filename}`,
-  });
+function decideAll(
+  context: EngineContext,
+  request: PruneRequest,
+): Pick<PruneResult, 'decisions' | 'heldBack'> {
+  const plans = planAll(context, request);
+  return {
+    decisions: plans.flatMap((plan) => plan.decisions),
+    heldBack: plans.flatMap((plan) =>
+      plan.heldBack === undefined ? [] : [`${plan.source}: ${plan.heldBack.message}`],
+    ),
+  };
 }
 
 function planAll(context: EngineContext, request: PruneRequest) {

@@ -15,7 +15,7 @@ export async function recover(context: EngineContext, signal: AbortSignal): Prom
       await closeDeadRuns(context, job);
     });
   }
-  await sweepLocation(context, signal);
+  await sweepLocation(context, 'daemon', signal);
 }
 
 /**

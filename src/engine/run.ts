@@ -3,7 +3,7 @@ import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { Hooks, Job } from '../domain/job.ts';
 import type { RunEnded, RunError } from '../domain/journal-entry.ts';
 import type { Manifest, Outcome } from '../domain/manifest.ts';
-import { withDeadline } from '../lib/abort.ts';
+import { type Deadline, withDeadline } from '../lib/abort.ts';
 import { backupSource, PreflightError } from './backup.ts';
 import type { EngineContext } from './context.ts';
 import { type HookFacts, runHook } from './hooks.ts';
@@ -36,6 +36,8 @@ export async function runJob(
 /** `after` comes last and always, for it may undo what `before` did. */
 const FAILURE_HOOKS = ['failure', 'after'] as const;
 const AFTER_HOOKS = ['after'] as const;
+/** What a shutdown leaves each hook behind a run. */
+const HOOK_GRACE_MS = 5_000;
 
 /**
  * The sources one after the other, where one failing does not stop the next, between the hooks, with a line
@@ -76,7 +78,9 @@ async function runLocked(
       }
     }
   }
-  if (deadline.signal.aborted && errors.length === 0) errors.push(...runErrors(deadline.signal.reason));
+  // An abort that came after the last source was done has interrupted nothing.
+  const isCutShort = deadline.signal.aborted && archives.length < job.sources.length;
+  if (isCutShort && errors.length === 0) errors.push(...runErrors(deadline.signal.reason));
 
   const outcome = outcomeOf(archives, errors, shutdown);
   const ended: RunEnded = {
@@ -94,7 +98,8 @@ async function runLocked(
   // The run is over and recorded; a hook that fails now is logged and counted, and changes nothing of it.
   const hookFacts = facts(request, job, outcome, archives);
   for (const kind of outcome === 'failed' || outcome === 'cancelled' ? FAILURE_HOOKS : AFTER_HOOKS) {
-    await hook(context, job, kind, request, hookFacts, [], hookSignal(shutdown, job));
+    using patience = hookDeadline(job, kind, shutdown);
+    await hook(context, job, kind, request, hookFacts, [], patience.signal);
   }
   return { job: job.name, run, outcome, archives, errors };
 }
@@ -125,7 +130,8 @@ async function notRun(
     missed: (missed ?? 0) + (due === undefined ? 0 : 1),
   };
   await journal(context, entry);
-  context.events.runSkipped(entry);
+  if (outcome === 'failed') context.events.failed('run', { job: job.name, run, actor }, fault);
+  else context.events.runSkipped(entry);
   return { job: job.name, run, outcome, archives: [], errors: entry.errors };
 }
 
@@ -154,9 +160,27 @@ async function hook(
   }
 }
 
-/** A shutdown has already aborted the run's signal; the failure hook still gets its chance, briefly. */
-function hookSignal(signal: AbortSignal, job: Job): AbortSignal {
-  return signal.aborted ? AbortSignal.timeout(5_000) : AbortSignal.timeout(job.timeout_ms);
+/**
+ * How long a hook behind the run may take: as long as the run. A shutdown may have ended the run already, and
+ * its hooks still get their chance, briefly; so does one that is under way when the shutdown comes.
+ */
+function hookDeadline(job: Job, kind: keyof Hooks, shutdown: AbortSignal): Deadline {
+  const ending = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const end = () => {
+    timer = setTimeout(() => ending.abort(shutdown.reason), HOOK_GRACE_MS);
+  };
+  if (shutdown.aborted) end();
+  else shutdown.addEventListener('abort', end, { once: true });
+  const deadline = withDeadline(ending.signal, job.timeout_ms, `the ${kind} hook of job ${job.name}`);
+  return {
+    signal: deadline.signal,
+    [Symbol.dispose]: () => {
+      shutdown.removeEventListener('abort', end);
+      clearTimeout(timer);
+      deadline[Symbol.dispose]();
+    },
+  };
 }
 
 function facts(request: RunRequest, job: Job, outcome: string, archives: readonly Manifest[]): HookFacts {

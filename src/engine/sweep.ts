@@ -1,7 +1,8 @@
 import { parseArchiveName } from '../domain/archive-name.ts';
-import { BackupError } from '../domain/errors.ts';
+import { BackupError, toBackupError } from '../domain/errors.ts';
 import { ARCHIVE_TYPES } from '../domain/manifest.ts';
 import type { EngineContext } from './context.ts';
+import { recordDeletions } from './deletion.ts';
 
 /** Removes the unfinished archives of one source. The caller holds that source's lock. */
 export async function sweepPartials(context: EngineContext, source: string): Promise<void> {
@@ -25,9 +26,12 @@ export async function sweepPartials(context: EngineContext, source: string): Pro
  * Puts in order what a crash may have left: interrupted deletions are finished, unfinished archives of
  * sources nobody is capturing removed. What has no manifest, or one that cannot be read, is reported.
  */
-export async function sweepLocation(context: EngineContext, signal: AbortSignal): Promise<void> {
-  for (const filename of await context.catalogue.finishDeletions(signal))
-    context.events.deletionFinished(filename);
+export async function sweepLocation(
+  context: EngineContext,
+  actor: string,
+  signal: AbortSignal,
+): Promise<void> {
+  await finishDeletions(context, actor, signal);
   {
     await using _lock = await context.location.lock('catalogue', signal);
     await context.location.sweepTemporaries();
@@ -40,6 +44,24 @@ export async function sweepLocation(context: EngineContext, signal: AbortSignal)
   }
   for (const filename of await context.catalogue.orphans()) context.events.orphanFound(filename);
   for (const fault of context.catalogue.faults()) context.events.manifestUnreadable(fault);
+}
+
+async function finishDeletions(context: EngineContext, actor: string, signal: AbortSignal): Promise<void> {
+  const startedAt = context.clock.now();
+  const finished: string[] = [];
+  for (const filename of await context.catalogue.deletions()) {
+    try {
+      await context.catalogue.resumeDeletion(filename, signal);
+      finished.push(filename);
+      context.events.deletionFinished(filename);
+    } catch (error) {
+      signal.throwIfAborted();
+      // One file that cannot be unlinked must not keep a daemon from its start.
+      context.events.failed('prune', { actor }, toBackupError(error));
+    }
+  }
+  if (finished.length === 0) return;
+  await recordDeletions(context, finished, startedAt, { trigger: 'catch-up', actor }, signal);
 }
 
 async function sourcesWithPartials(context: EngineContext): Promise<Set<string>> {

@@ -103,7 +103,10 @@ export async function* childOutput(options: ChildOptions): AsyncGenerator<Buffer
   const label = options.label ?? options.command;
   try {
     for await (const chunk of child.stdout) yield chunk as Buffer;
-    assertSucceeded(label, await child.exited, child.stderrTail(), options.signal);
+    const exit = await child.exited;
+    // A program that answers SIGTERM with status 0 has not written everything.
+    options.signal.throwIfAborted();
+    assertSucceeded(label, exit, child.stderrTail(), options.signal);
   } catch (error) {
     options.signal.throwIfAborted();
     throw toBackupError(error, label);

@@ -26,6 +26,7 @@ export interface KernelLockOptions {
 /** Takes the lock, or throws LOCK_BUSY after the wait, LOCATION_UNUSABLE where locking does not work. */
 export async function acquireKernelLock(options: KernelLockOptions): Promise<KernelLock> {
   const { path } = options;
+  options.signal.throwIfAborted();
   await createLockFile(path, options.owner);
   const patience = options.wait_ms === 0 ? ['--nonblock'] : ['--timeout', String(options.wait_ms / 1000)];
   const child = await startChild({
@@ -47,6 +48,7 @@ export async function acquireKernelLock(options: KernelLockOptions): Promise<Ker
   });
   const giveUp = () => child.kill();
   options.signal.addEventListener('abort', giveUp, { once: true });
+  if (options.signal.aborted) giveUp();
   try {
     await awaitEcho(child, path, options.signal);
   } finally {

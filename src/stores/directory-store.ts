@@ -33,8 +33,11 @@ export class DirectoryStore implements Store {
     const final = this.#path(key);
     const partial = stateName(final, 'partial');
     let size = 0;
+    // Outside of what cleans up: a partial that exists already is another writer's.
+    const file = await open(partial, 'wx', FILE_MODE).catch((error: unknown) => {
+      throw toBackupError(error, `writing ${basename(final)}`);
+    });
     try {
-      const file = await open(partial, 'wx', FILE_MODE);
       try {
         await adoptFile(file, this.#owner);
         size = await writeAll(file, payload, signal);

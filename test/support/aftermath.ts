@@ -14,7 +14,8 @@ const forever = new AbortController().signal;
 
 /** The program on a workspace's location, in this process. */
 export async function openApp(workspace: Workspace): Promise<App> {
-  const { config } = await loadConfig({ path: workspace.config, env: process.env, cwd: workspace.dir });
+  const env = { ...process.env, ...workspace.env };
+  const { config } = await loadConfig({ path: workspace.config, env, cwd: workspace.dir });
   return await composeApp(config, createLog({ level: 'silent', pretty: false }), { create: true });
 }
 
@@ -48,7 +49,9 @@ export async function expectOrderAfterStart(workspace: Workspace, app: App): Pro
   }
   await expectListedVerify(app);
   await app.index.publish(forever);
-  const index = JSON.parse(readFileSync(join(workspace.location, 'backups_metadata.json'), 'utf8')) as unknown;
+  const index = JSON.parse(
+    readFileSync(join(workspace.location, 'backups_metadata.json'), 'utf8'),
+  ) as unknown;
   expect(index).toEqual(JSON.parse(JSON.stringify(app.context.catalogue.list())));
 }
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { cleanEnv } from '../../tools/cluster-keeper.ts';
-import { waitFor } from './wait-for.ts';
+import { InVain, waitFor } from './wait-for.ts';
 
 export const ROOT = join(import.meta.dirname, '../..');
 export const MAIN = join(ROOT, 'src/main.ts');
@@ -20,9 +20,7 @@ export interface RunOptions {
   onStart?: (child: ChildProcess) => void;
 }
 
-export interface Finished {
-  status: number | null;
-  signal: NodeJS.Signals | null;
+export interface Finished extends Exit {
   stdout: string;
   stderr: string;
   /** What stdout holds. Throws, showing both streams, when it is no JSON. */
@@ -35,17 +33,18 @@ export async function cofre(args: readonly string[], options: RunOptions): Promi
   options.onStart?.(child);
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
-  const [status, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  const exit = await exitOf(child);
   return {
-    status,
-    signal,
+    ...exit,
     stdout: stdout(),
     stderr: stderr(),
     json: <T>() => {
       try {
         return JSON.parse(stdout()) as T;
       } catch (cause) {
-        throw new Error(`no JSON (status ${status}, ${signal})\n${stdout()}\n${stderr()}`, { cause });
+        throw new Error(`no JSON (status ${exit.status}, ${exit.signal})\n${stdout()}\n${stderr()}`, {
+          cause,
+        });
       }
     },
   };
@@ -77,7 +76,7 @@ export class Daemon implements AsyncDisposable {
     this.#stderr = collect(child.stderr);
     // Nobody reads the answer, but its pipe must not fill.
     child.stdout?.resume();
-    this.exited = once(child, 'close').then(([status, signal]) => ({ status, signal }) as Exit);
+    this.exited = exitOf(child);
   }
 
   /** Started, and perhaps not ready yet, or never. */
@@ -106,7 +105,9 @@ export class Daemon implements AsyncDisposable {
   }
 
   log(): LogLine[] {
-    const lines = this.#stderr().split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
+    const lines = this.#stderr()
+      .split('\n')
+      .filter((line) => line.startsWith('{') && line.endsWith('}'));
     return lines.map((line) => JSON.parse(line) as LogLine);
   }
 
@@ -117,7 +118,7 @@ export class Daemon implements AsyncDisposable {
         what,
         () => {
           const line = this.log().find(matches);
-          if (line === undefined && this.#hasEnded()) throw new Ended();
+          if (line === undefined && this.#hasEnded()) throw new InVain('the daemon has ended');
           return line;
         },
         timeout_ms,
@@ -129,8 +130,8 @@ export class Daemon implements AsyncDisposable {
 
   async get(path: string): Promise<{ status: number; text: string }> {
     if (this.#url === '') {
-      const line = await this.waitForLog('listening', ({ step, url }) => step === 'http' && url !== undefined);
-      this.#url = String(line['url']);
+      const { msg } = await this.waitForLog('listening', (line) => line.step === 'http');
+      this.#url = /http:\S+$/.exec(msg)?.[0] ?? '';
     }
     const response = await fetch(`${this.#url}${path}`);
     return { status: response.status, text: await response.text() };
@@ -174,9 +175,9 @@ export interface Health {
   series: { source: string; newest: string; verified: boolean }[];
 }
 
-class Ended extends Error {
-  override readonly name = 'Ended';
-  override readonly message = 'the daemon has ended';
+async function exitOf(child: ChildProcess): Promise<Exit> {
+  const [status, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  return { status, signal };
 }
 
 function start(args: readonly string[], options: RunOptions): ChildProcess {

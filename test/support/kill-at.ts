@@ -66,7 +66,9 @@ function isWriting(flags: unknown): boolean {
 }
 
 const promises = fs as unknown as Patchable;
-patch(promises, 'open', ([path, flags]) => (isWriting(flags) ? `open ${String(path)} (${String(flags)})` : undefined));
+patch(promises, 'open', ([path, flags]) =>
+  isWriting(flags) ? `open ${String(path)} (${String(flags)})` : undefined,
+);
 for (const name of ['rename', 'link', 'symlink', 'rm', 'unlink', 'rmdir', 'mkdir', 'writeFile', 'truncate']) {
   patch(promises, name, ([path]) => `${name} ${String(path)}`);
 }

@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { type JournalEntry, parseJournalLine, type RunEnded } from '../../src/domain/journal-entry.ts';
@@ -18,8 +26,11 @@ export class Workspace implements Disposable {
   /** Backed up by `files()`. */
   readonly tree: string;
   location: string;
+  /** For every process of this workspace: what the secrets of the configuration refer to. */
+  readonly env: NodeJS.ProcessEnv;
 
-  constructor() {
+  constructor(env: NodeJS.ProcessEnv = {}) {
+    this.env = env;
     this.dir = mkdtempSync(join(tmpdir(), 'cofre-e2e-'));
     this.config = join(this.dir, 'config.json');
     this.tree = join(this.dir, 'tree');
@@ -53,11 +64,16 @@ export class Workspace implements Disposable {
   }
 
   run(args: readonly string[], options: Partial<RunOptions> = {}): Promise<Finished> {
-    return cofre(args, { config: this.config, ...options });
+    return cofre(args, this.#with(options));
   }
 
   startDaemon(options: Partial<RunOptions> = {}): Promise<Daemon> {
-    return Daemon.start({ config: this.config, ...options });
+    return Daemon.start(this.#with(options));
+  }
+
+  /** Not waited for. */
+  spawnDaemon(options: Partial<RunOptions> = {}): Daemon {
+    return Daemon.spawn(this.#with(options));
   }
 
   /** Runs a job and returns the manifest of its one archive. Throws unless it succeeds. */
@@ -105,6 +121,10 @@ export class Workspace implements Disposable {
   /** What a crash or a failure may leave, and nothing else should: partials, temporaries, deletion markers. */
   remains(): string[] {
     return this.stored().filter((path) => /\.partial$|\.tmp$|\.deleting$/.test(path));
+  }
+
+  #with(options: Partial<RunOptions>): RunOptions {
+    return { config: this.config, ...options, env: { ...this.env, ...options.env } };
   }
 
   [Symbol.dispose](): void {

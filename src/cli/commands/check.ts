@@ -44,5 +44,5 @@ function describe(findings: readonly Finding[], ok: boolean): string {
     `${MARKS[severity]}  ${path}: ${message}`,
     ...(hint === '' ? [] : [`         ${hint}`]),
   ]);
-  return [...lines, ok ? 'Everything needed for a backup is there.' : 'A backup would fail.'].join('\n');
+  return [...lines, ok ? 'Everything needed for a backup is there.' : 'A backup would fail or be incomplete.'].join('\n');
 }

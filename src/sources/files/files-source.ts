@@ -51,10 +51,10 @@ export class FilesSource implements Source {
   }
 
   /**
-   * Everything below the directories that a capture could not read and would note as incomplete, as warnings,
+   * Everything below the directories that a capture could not read and would note as incomplete, as errors,
    * at most 1,000 by name. What preflight says of the directories themselves is not repeated.
    */
-  findUnreadable(signal: AbortSignal): Promise<Finding[]> {
+  survey(signal: AbortSignal): Promise<Finding[]> {
     return findUnreadable(this.#roots, this.#exclude, signal);
   }
 

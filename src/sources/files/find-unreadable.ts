@@ -13,7 +13,7 @@ const SLICE_MS = 20;
 
 /**
  * Walks directories as a capture would, without reading any file, and reports what it could not read:
- * warnings, at most 1,000 by name and then one that counts the rest. A root that is missing is passed over.
+ * errors, for a backup without them is incomplete; at most 1,000 by name and then one that counts the rest. A root that is missing is passed over.
  */
 export async function findUnreadable(
   roots: readonly PackRoot[],
@@ -61,7 +61,7 @@ function checkFile({ path, member }: WalkEntry, remarks: RemarkSink): void {
 
 function unreadable(path: string, message: string): Finding {
   return {
-    severity: 'warning',
+    severity: 'error',
     code: 'UNREADABLE',
     path,
     message,

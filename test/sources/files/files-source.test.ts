@@ -121,7 +121,7 @@ describe('findUnreadable', () => {
   test('is silent where everything can be read, and where a directory is missing', async () => {
     fillWithEverything(home.path);
     const missing = join(home.path, 'missing');
-    expect(await source([{ path: home.path }, { path: missing }]).findUnreadable(signal)).toEqual([]);
+    expect(await source([{ path: home.path }, { path: missing }]).survey(signal)).toEqual([]);
   });
 
   test('stops when it is cancelled', async () => {

@@ -294,18 +294,18 @@ describe('what the user may not read', () => {
     });
     expect(unreadable).toMatchObject([
       {
-        severity: 'warning',
+        severity: 'error',
         code: 'UNREADABLE',
         path: at('closed'),
         message: 'unreadable directory: EACCES',
       },
       {
-        severity: 'warning',
+        severity: 'error',
         code: 'UNREADABLE',
         path: at('listed-only/below'),
         message: 'unreadable: EACCES',
       },
-      { severity: 'warning', code: 'UNREADABLE', path: at('secret'), message: 'unreadable: EACCES' },
+      { severity: 'error', code: 'UNREADABLE', path: at('secret'), message: 'unreadable: EACCES' },
     ]);
   });
 });

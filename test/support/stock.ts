@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { gzipSync } from 'node:zlib';
+import { parseArchiveName, parseTimestamp } from '../../src/domain/archive-name.ts';
+import type { DatabaseContents, Manifest } from '../../src/domain/manifest.ts';
+import { formatSize } from '../../src/domain/size.ts';
+import type { Location } from '../../src/catalogue/location.ts';
+import { PlainDumpInspector } from '../../src/inspect/plain-dump.ts';
+import { dumpText, NO_ABORT } from './fakes.ts';
+import type { TestLocation } from './test-location.ts';
+
+const ARCHIVE = gzipSync(dumpText());
+const CONTENTS = await contentsOf(dumpText());
+
+/** The contents of a plain dump. */
+export async function contentsOf(dump: string): Promise<DatabaseContents> {
+  const inspector = new PlainDumpInspector();
+  inspector.write(Buffer.from(dump));
+  return await inspector.end();
+}
+
+/** A manifest of a plain dump, as a backup of `dumpText()` writes it. */
+export function manifestOf(location: Location, filename: string, facts: Partial<Manifest> = {}): Manifest {
+  const name = parseArchiveName(filename);
+  if (name === undefined) throw new Error(`${filename} is not the name of an archive`);
+  const at = (parseTimestamp(name.timestamp) ?? new Date(0)).toISOString();
+  return {
+    version: 1,
+    type: name.type,
+    filename,
+    filepath: location.archivePath(name.type, filename),
+    size: ARCHIVE.length,
+    size_human: formatSize(ARCHIVE.length),
+    hash: createHash('sha256').update(ARCHIVE).digest('hex'),
+    compressed: true,
+    encrypted: false,
+    timestamp: name.timestamp,
+    created_at: at,
+    job: 'nightly',
+    source: name.source,
+    run: `${name.timestamp}-000000`,
+    trigger: 'schedule',
+    actor: 'daemon',
+    compression: name.compression,
+    format: name.format,
+    started_at: at,
+    duration_ms: 10,
+    raw_size: dumpText().length,
+    pinned: false,
+    incomplete: false,
+    contents: CONTENTS,
+    verification: { level: 'contents', ok: true, at, detail: '1 tables with 2 rows, as dumped' },
+    ...facts,
+  };
+}
+
+/** Puts an archive and its manifest at the location, as a backup leaves them. */
+export async function addBackup(
+  { location, context }: TestLocation,
+  filename: string,
+  facts: Partial<Manifest> = {},
+): Promise<Manifest> {
+  const manifest = manifestOf(location, filename, facts);
+  await writeFile(location.archivePath(manifest.type, filename), ARCHIVE);
+  await context.catalogue.add(manifest, NO_ABORT);
+  return manifest;
+}
+
+/** `db_backup_<source>_202611<day>_020000.sql.gz` */
+export function daily(day: number, source = 'app'): string {
+  return `db_backup_${source}_202611${String(day).padStart(2, '0')}_020000.sql.gz`;
+}
