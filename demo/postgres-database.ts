@@ -66,7 +66,7 @@ class PostgresShop implements ShopDatabase {
     const url = await this.#cluster.createDatabase(RESTORED);
     const besideServer = join(this.#cluster.binDir, 'psql');
     const psql = isExecutable(besideServer) ? besideServer : 'psql';
-    const script = 'gunzip -c "$1" | sed "/^3749\t/d; /^1500\t1\t/d" | "$2" -X -q -o /dev/null -v ON_ERROR_STOP=1 -d "$3"';
+    const script = 'gunzip -c "$1" | "$2" -X -q -o /dev/null -v ON_ERROR_STOP=1 -d "$3"';
     const env = plainEnvironment();
     await execFileAsync('/bin/sh', ['-c', script, 'restore', archive, psql, url], { env, signal });
     return await this.#count(RESTORED);

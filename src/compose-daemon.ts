@@ -54,7 +54,7 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
     },
     {
       ...app.config.http,
-      onListening: (url) => log.info({ step: 'http', url }, `listening on ${url}`),
+      onListening: (address) => log.info({ step: 'http', address }, `listening on ${address}`),
     },
   );
 

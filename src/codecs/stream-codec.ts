@@ -8,7 +8,7 @@ export async function* through(
   input: ByteStream,
   transform: Transform,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const fed = pipeline(input, transform);
+  const fed = feed(input, transform);
   // The iteration below rejects with the same error; this keeps the second copy from being unhandled.
   fed.catch(() => undefined);
   try {
@@ -18,6 +18,19 @@ export async function* through(
     transform.destroy();
     await fed.catch(() => undefined);
   }
+}
+
+/**
+ * Writes the input to the transform and ends it once all of it was taken in. Where the end comes while a chunk
+ * is still queued, Node's zstd closes the frame with that chunk and then writes a second, empty one, which its
+ * own decoder (24.x) refuses when a chunk ends within it.
+ */
+async function feed(input: ByteStream, transform: Transform): Promise<void> {
+  await pipeline(input, transform, { end: false });
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  transform.write(Buffer.alloc(0), (error) => (error ? reject(error) : resolve(undefined)));
+  await promise;
+  transform.end();
 }
 
 /** Like `through`, with the decoder's complaints told as ARCHIVE_CORRUPT. */

@@ -103,7 +103,15 @@ export async function verifyArchive(
   const { ok, detail } = await verifyBytes(context, stored, manifest, level, signal);
   context.events.archiveVerified({ ...scope, source: manifest.source }, filename, ok, detail);
   const verification: Verification = { level, ok, at: context.clock.now().toISOString(), detail };
-  await context.catalogue.update(filename, (current) => ({ ...current, verification }), signal);
+  try {
+    await context.catalogue.update(filename, (current) => ({ ...current, verification }), signal);
+  } catch (error) {
+    const fault = toBackupError(error);
+    if (signal.aborted || fault.code === 'ARCHIVE_UNKNOWN') throw fault;
+    // A full disk says nothing about the archive.
+    context.events.failed('verify', { ...scope, source: manifest.source }, fault);
+    return { filename, valid: ok, level, detail: `${detail}; this could not be recorded: ${fault.message}` };
+  }
   return { filename, valid: ok, level, detail };
 }
 
@@ -134,6 +142,7 @@ function describeContents(contents: Contents): string {
   if (isFilesContents(contents)) {
     return `${contents.entries} entries with ${formatSize(contents.bytes)} of data, as written`;
   }
+  if (contents.tables.length === 0) return 'no table data, as dumped';
   const rows = contents.tables.reduce((sum, table) => sum + table.rows, 0);
   return `${contents.tables.length} tables with ${rows} rows, as dumped`;
 }

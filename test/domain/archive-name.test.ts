@@ -36,7 +36,10 @@ describe('the filename of an archive', () => {
   });
 
   test('is read back as it was written, whatever the source is called', () => {
-    fc.assert(fc.property(names, (name) => expect(parseArchiveName(formatArchiveName(name))).toEqual(name)));
+    fc.assert(fc.property(names, (name) => {
+        expect(parseArchiveName(formatArchiveName(name))).toEqual(name);
+      }),
+    );
   });
 
   test.each([
@@ -64,5 +67,8 @@ describe('the filename of an archive', () => {
 
 test('a timestamp is the UTC second of an instant, and read back as that', () => {
   expect(formatTimestamp(new Date('2025-10-24T12:00:15.999Z'))).toBe('20251024_120015');
-  fc.assert(fc.property(instants, (at) => expect(parseTimestamp(formatTimestamp(at))).toEqual(at)));
+  fc.assert(fc.property(instants, (at) => {
+      expect(parseTimestamp(formatTimestamp(at))).toEqual(at);
+    }),
+  );
 });

@@ -40,7 +40,10 @@ function fold(...entries: JournalEntry[]): JobHistory {
   return histories.of('app');
 }
 
-const INTERRUPTED = { outcome: 'failed', errors: [{ code: 'INTERRUPTED', message: 'died' }] } as const;
+const INTERRUPTED: Partial<RunEnded> = {
+  outcome: 'failed',
+  errors: [{ code: 'INTERRUPTED', message: 'died' }],
+};
 
 describe('the history of a job', () => {
   test('a job nothing is recorded of has an empty one', () => {

@@ -1,0 +1,183 @@
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { openRuns } from '../support/aftermath.ts';
+import { withoutPrivileges } from '../support/privileges.ts';
+import { smallDisk } from '../support/small-disk.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { type BackupAnswer, type ErrorAnswer, type VerifyAnswer, Workspace } from '../support/workspace.ts';
+
+const DISK_BYTES = 1024 * 1024;
+
+/** Whether or not a real one could be mounted, the disk is said to be what it is. */
+test('disk full reported as success: not while writing, not before, and not when nothing can be written at all', async ({
+  annotate,
+}) => {
+  using workspace = new Workspace();
+  using disk = smallDisk(join(workspace.dir, 'disk'), DISK_BYTES);
+  await annotate(`the full disk of this test: ${disk.kind}`);
+  workspace.location = join(disk.path, 'location');
+  workspace.configure({
+    compression: 'none',
+    jobs: { app: workspace.filesJob() },
+    retention: { days: 0, keepLast: 1 },
+  });
+  const big = join(workspace.tree, 'big');
+
+  const first = (await workspace.run(['backup', 'app'], disk.options)).json<BackupAnswer>().runs[0]
+    ?.archives[0];
+  if (first === undefined) throw new Error('the first backup failed');
+
+  // It grows beyond what its last archive made expect: found while writing.
+  writeFileSync(big, randomBytes(2 * DISK_BYTES));
+  const grown = await workspace.run(['backup', 'app'], disk.options);
+  expect(grown.status).toBe(1);
+  expect(grown.json<BackupAnswer>().runs).toMatchObject([
+    { outcome: 'failed', archives: [], errors: [{ code: 'DISK_FULL', source: 'tree' }] },
+  ]);
+  expect(workspace.remains()).toEqual([]);
+  expect(workspace.ended('app').map(({ outcome }) => outcome)).toEqual(['succeeded', 'failed']);
+  expect((await workspace.run(['verify', '--all'], disk.options)).status).toBe(0);
+
+  // What fits is backed up; then another does not fit any more: found before a byte is written.
+  writeFileSync(big, randomBytes(DISK_BYTES / 2));
+  const second = await workspace.run(['backup', 'app'], disk.options);
+  expect(second.status).toBe(0);
+  disk.fill();
+  const low = await workspace.run(['backup', 'app'], disk.options);
+  expect(low.status).toBe(1);
+  expect(low.stdout).toMatch(/SPACE_LOW|DISK_FULL/);
+  expect(low.stdout).not.toContain('INTERNAL');
+  expect((await workspace.run(['check'], disk.options)).stdout).toContain('SPACE_LOW');
+  expect(workspace.remains()).toEqual([]);
+  const listed = await workspace.run(['list'], disk.options);
+  expect(listed.json<{ count: number }>().count).toBe(2);
+  // The verdict is on the archives, whether or not it can be written down.
+  const verified = await workspace.run(['verify', '--all'], disk.options);
+  expect(verified.json<VerifyAnswer>().results.map(({ valid }) => valid)).toEqual([true, true]);
+  expect(verified.status).toBe(0);
+
+  // A daemon starts all the same, says so, and is as usual once there is space.
+  {
+    await using daemon = await workspace.startDaemon(disk.options);
+    expect((await daemon.get('/livez')).status).toBe(200);
+    expect((await daemon.health()).status).toBeGreaterThanOrEqual(200);
+    expect(await daemon.stop()).toMatchObject({ status: 0 });
+  }
+  const pruned = await workspace.run(['prune'], disk.options);
+  expect(pruned.json<{ removed_count: number }>().removed_count).toBe(1);
+  disk.free();
+  writeFileSync(big, 'small again');
+  const after = await workspace.run(['backup', 'app'], disk.options);
+  expect(after.status).toBe(0);
+  expect((await workspace.run(['verify', '--all'], disk.options)).status).toBe(0);
+  expect(workspace.remains()).toEqual([]);
+  await using daemon = await workspace.startDaemon(disk.options);
+  expect((await daemon.health()).status).toBe(200);
+  expect(openRuns(workspace.journal())).toEqual([]);
+  const index = join(workspace.location, 'backups_metadata.json');
+  await waitFor('the index', async () => {
+    const published = JSON.parse(readFileSync(index, 'utf8')) as unknown[];
+    return published.length === (await workspace.list()).length;
+  });
+  expect(await daemon.stop()).toMatchObject({ status: 0 });
+});
+
+test('a location that is missing is not made by a command that looks at backups', async () => {
+  using workspace = new Workspace();
+  workspace.configure({ jobs: { app: workspace.filesJob() } });
+  for (const args of [['list'], ['verify', '--all'], ['prune'], ['delete', 'x']]) {
+    const finished = await workspace.run(args);
+    expect([args, finished.status]).toEqual([args, 1]);
+    expect(finished.json<ErrorAnswer>().error).toMatchObject({
+      code: 'LOCATION_UNUSABLE',
+      path: workspace.location,
+    });
+  }
+  expect(existsSync(workspace.location)).toBe(false);
+});
+
+test('a location that is no mount point is refused where one is asked for, and stays empty', async () => {
+  using workspace = new Workspace();
+  workspace.configure({ requireMount: true, jobs: { app: workspace.filesJob() } });
+  mkdirSync(workspace.location);
+  for (const args of [['backup'], ['list'], ['check']]) {
+    const finished = await workspace.run(args);
+    expect([args, finished.status]).toEqual([args, 1]);
+    expect(finished.stdout).toContain('LOCATION_UNUSABLE');
+    expect(finished.stdout).toContain('requireMount');
+  }
+  await using daemon = workspace.spawnDaemon();
+  expect(await daemon.exited).toEqual({ status: 1, signal: null });
+  expect(readdirSync(workspace.location)).toEqual([]);
+});
+
+test('a location that cannot be written to is an error of the command, not of each source', async () => {
+  using workspace = new Workspace();
+  workspace.configure({ jobs: { app: workspace.filesJob() } });
+  const { filename } = await workspace.backup('app');
+  for (const directory of ['files', 'manifests']) chmodSync(join(workspace.location, directory), 0o500);
+  const finished = await workspace.run(['backup'], { prefix: withoutPrivileges() });
+  expect(finished.status).toBe(1);
+  const { error } = finished.json<ErrorAnswer>();
+  expect(error).toMatchObject({ code: 'LOCATION_UNUSABLE', path: workspace.location });
+  expect(error.hint).toContain('write access');
+  for (const directory of ['files', 'manifests']) chmodSync(join(workspace.location, directory), 0o700);
+  expect((await workspace.list()).map((backup) => backup.filename)).toEqual([filename]);
+});
+
+test('a location that becomes read-only under a daemon makes it not ready and fails its runs, until it is back', async () => {
+  using workspace = new Workspace();
+  workspace.configure({ jobs: { app: workspace.filesJob('*/2 * * * * *') } });
+  await using daemon = await workspace.startDaemon({ prefix: withoutPrivileges() });
+  await waitFor('a success', () => workspace.ended('app').length > 0);
+  const directory = join(workspace.location, 'files');
+  chmodSync(directory, 0o500);
+  await waitFor('a failure', () => workspace.ended('app').at(-1)?.outcome === 'failed');
+  expect((await daemon.get('/readyz')).status).toBe(503);
+  expect((await daemon.get('/livez')).status).toBe(200);
+  expect((await daemon.health()).status).toBe(503);
+  chmodSync(directory, 0o700);
+  await waitFor('a success', () => workspace.ended('app').at(-1)?.outcome === 'succeeded');
+  expect((await daemon.get('/readyz')).status).toBe(200);
+  expect(await daemon.stop()).toMatchObject({ status: 0 });
+});
+
+test('whoever runs a command, what it writes belongs to the owner of the location and is private', async () => {
+  using workspace = new Workspace();
+  workspace.configure({ jobs: { app: workspace.filesJob() }, retention: { days: 0, keepLast: 2 } });
+  mkdirSync(workspace.location);
+  // Root works for another user; anybody else can only work for himself.
+  const owner = process.getuid?.() === 0 ? 65_534 : (process.getuid?.() ?? 0);
+  chownSync(workspace.location, owner, owner === 65_534 ? owner : (process.getgid?.() ?? 0));
+  for (let count = 0; count < 4; count += 1) await workspace.backup('app');
+  const [oldest, next] = await workspace.list();
+  if (oldest === undefined || next === undefined) throw new Error('no backups');
+  await workspace.run(['pin', next.filename]);
+  await workspace.run(['verify', '--all']);
+  expect((await workspace.run(['prune'])).json<{ removed_count: number }>().removed_count).toBe(1);
+  await workspace.run(['unpin', next.filename]);
+  await workspace.run(['delete', next.filename]);
+  await workspace.run(['check']);
+  {
+    await using daemon = await workspace.startDaemon();
+    expect(await daemon.stop()).toMatchObject({ status: 0 });
+  }
+  const entries = readdirSync(workspace.location, { recursive: true, withFileTypes: true });
+  const seen = entries.map((entry) => {
+    const { uid, mode } = statSync(join(entry.parentPath, entry.name));
+    return `${entry.isDirectory() ? 'directory' : 'file'} ${uid} ${(mode & 0o777).toString(8)}`;
+  });
+  expect([...new Set(seen)].toSorted()).toEqual([`directory ${owner} 700`, `file ${owner} 600`]);
+  expect(entries.length).toBeGreaterThan(10);
+});
