@@ -155,6 +155,20 @@ test('the decisions are numbered without a gap, and each has its parts', () => {
   expect(decisions.length).toBeGreaterThan(0);
 });
 
+test('ARCHITECTURE.md names only symbols and files that exist', () => {
+  const paths = globSync(['src/**/*.ts', 'tools/*.ts'], { cwd: ROOT });
+  const sources = paths.map((path) => readFileSync(join(ROOT, path), 'utf8')).join('\n');
+  const named = codeSpans(readPage('ARCHITECTURE.md').replaceAll(/^```[\s\S]*?^```$/gm, ''));
+  const symbols = new Set(named.filter((code) => /^\w+(?:\.\w+)?$/.test(code)));
+  expect(symbols.size).toBeGreaterThan(80);
+  const words = new Set(sources.match(/\w+/g));
+  const files = new Set(paths.flatMap((path) => path.split('/')));
+  const unknown = [...symbols].filter(
+    (symbol) => !files.has(symbol) && symbol.split('.').some((part) => !words.has(part)),
+  );
+  expect(unknown).toEqual([]);
+});
+
 describe.each(pages)('$path', ({ path, text }) => {
   test('has no link to nowhere', () => {
     const prose = text.replaceAll(/^```[\s\S]*?^```$/gm, '').replaceAll(/`[^`\n]*`/g, '');

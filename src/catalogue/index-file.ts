@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { writeAtomically } from '../lib/atomic-file.ts';
 import type { Catalogue } from './catalogue.ts';
@@ -17,9 +18,9 @@ export class IndexFile {
     this.#catalogue = catalogue;
   }
 
-  /** Writes the index if the catalogue has changed since this process last wrote it. */
+  /** Writes the index if the catalogue has changed since this process last wrote it, or it is gone. */
   async publish(signal: AbortSignal): Promise<void> {
-    if (this.#catalogue.generation() === this.#published) return;
+    if (this.#catalogue.generation() === this.#published && existsSync(this.#location.index)) return;
     await using _lock = await this.#location.lock('catalogue', signal);
     const generation = this.#catalogue.generation();
     const text = `${JSON.stringify(this.#catalogue.list(), undefined, 1)}\n`;
