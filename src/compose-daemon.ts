@@ -10,9 +10,9 @@ import { PRUNE_TASK, SCRUB_TASK } from './domain/journal-entry.ts';
 import { newRunId } from './engine/journaling.ts';
 import { prune } from './engine/prune.ts';
 import { runJob } from './engine/run.ts';
+import type { ScheduledJob } from './engine/scheduled-job.ts';
 import type { ScheduledTask } from './engine/scheduled-task.ts';
 import { scrub } from './engine/scrub.ts';
-import type { ScheduledJob } from './engine/status.ts';
 import { HttpServer } from './http/server.ts';
 import type { Logger } from './lib/log.ts';
 
@@ -35,7 +35,7 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
   let jobs = app.jobs;
   const scheduler = new Scheduler(context, queue, tasksOf(app, app.config, jobs));
   let ready = false;
-  metrics.configReload.set(1);
+  events.configLoaded();
 
   const http = new HttpServer(
     {
@@ -58,6 +58,22 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
     },
   );
 
+  const takeOver = async (load: () => Promise<Config>) => {
+    await systemd.reloading();
+    try {
+      const config = await load();
+      for (const key of restartKeys(app.config, config)) events.restartNeeded(key);
+      jobs = composeJobs(config, overrides);
+      scheduler.replaceTasks(tasksOf(app, config, jobs));
+      queue.setConcurrency(config.concurrency);
+      events.configReloaded(jobs.map(({ job }) => job.name));
+    } catch (error) {
+      events.configRefused(toBackupError(error));
+    }
+    await systemd.ready();
+  };
+  let reloading = Promise.resolve();
+
   return {
     run: (signal) =>
       runDaemon(
@@ -74,24 +90,10 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
         },
         signal,
       ),
-    reload: async (load) => {
-      await systemd.reloading();
-      try {
-        const config = await load();
-        for (const key of restartKeys(app.config, config)) {
-          log.warn({ step: 'reload', key }, `a change of \`${key}\` takes effect at the next start`);
-        }
-        jobs = composeJobs(config, overrides);
-        scheduler.replaceTasks(tasksOf(app, config, jobs));
-        queue.setConcurrency(config.concurrency);
-        metrics.configReload.set(1);
-        log.info({ step: 'reload', jobs: jobs.map(({ job }) => job.name) }, 'the configuration was reloaded');
-      } catch (error) {
-        metrics.configReload.set(0);
-        events.failed('reload', {}, toBackupError(error));
-        log.error({ step: 'reload' }, 'the new configuration was not taken over: the old one goes on');
-      }
-      await systemd.ready();
+    reload: (load) => {
+      // One after the other: of two at once the older could end last, and stay.
+      reloading = reloading.then(() => takeOver(load));
+      return reloading;
     },
   };
 }

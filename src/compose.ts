@@ -12,7 +12,8 @@ import type { EngineContext } from './engine/context.ts';
 import { Events } from './engine/events.ts';
 import { Metrics } from './engine/metrics.ts';
 import type { PolicyOf } from './engine/prune.ts';
-import { type ScheduledJob, Status } from './engine/status.ts';
+import type { ScheduledJob } from './engine/scheduled-job.ts';
+import { Status } from './engine/status.ts';
 import { CustomDumpInspector } from './inspect/custom-dump.ts';
 import { PlainDumpInspector } from './inspect/plain-dump.ts';
 import { TarTreeInspector } from './inspect/tar-tree.ts';
@@ -142,7 +143,7 @@ function inspectorsOf(config: Config) {
           binDir,
           env,
           signal,
-          neededBy: 'The archive',
+          neededBy: 'the archive',
         });
         return new CustomDumpInspector({ pgRestore: path, env, signal });
       }

@@ -243,14 +243,25 @@ export class Catalogue {
       const { contents: _, ...summary } = readManifestSync(path, filename, this.#location.root);
       loaded.summary = summary;
     } catch (error) {
-      loaded.fault = toBackupError(error, `reading the manifest ${name}`);
+      loaded.fault = unreadable(filename, error);
     }
     this.#loaded.set(filename, loaded);
     return true;
   }
 }
 
-export function unknownArchive(filename: string): BackupError {
+/** Always MANIFEST_CORRUPT with the archive's filename as its path, whatever stood in the way. */
+function unreadable(filename: string, error: unknown): BackupError {
+  if (error instanceof BackupError) return error;
+  const { message } = toBackupError(error);
+  return new BackupError('MANIFEST_CORRUPT', `the manifest of ${filename} cannot be read: ${message}`, {
+    path: filename,
+    hint: 'The archive itself is untouched and restores by hand. Look at what lies in place of its manifest.',
+    cause: error,
+  });
+}
+
+function unknownArchive(filename: string): BackupError {
   return new BackupError('ARCHIVE_UNKNOWN', `there is no backup named ${JSON.stringify(filename)}`, {
     path: filename,
     hint: '`cofre list` shows the filenames of all backups.',

@@ -91,8 +91,7 @@ export class Journal {
       this.#histories = new Histories();
     }
     this.#size_bytes = found.size;
-    if (found.size === this.#read_bytes) return;
-    await this.#readFrom(this.#read_bytes);
+    if (found.size !== this.#read_bytes) await this.#readFrom(this.#read_bytes);
     this.#silent = false;
   }
 

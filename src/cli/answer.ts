@@ -13,7 +13,7 @@ export interface Answer {
 const USAGE_CODES = new Set(['CONFIG_INVALID', 'CONFIG_NOT_FOUND', 'USAGE', 'JOB_UNKNOWN']);
 
 /** The exit status of an error that ends a command. */
-export function statusOf(error: BackupError): ExitStatus {
+function statusOf(error: BackupError): ExitStatus {
   return USAGE_CODES.has(error.code) ? 2 : 1;
 }
 
@@ -31,7 +31,7 @@ export function printError(thrown: unknown, json: boolean): ExitStatus {
   return statusOf(error);
 }
 
-export function formatError({ message, hint, code, cause }: BackupError): string {
+function formatError({ message, hint, code, cause }: BackupError): string {
   const stack = code === 'INTERNAL' && cause instanceof Error ? `\n${cause.stack}` : '';
   return `error: ${message}${hint === undefined || hint === '' ? '' : `\n  ${hint}`}${stack}`;
 }

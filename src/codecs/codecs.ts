@@ -1,4 +1,5 @@
 import { constants, createGunzip, createGzip, createZstdCompress, createZstdDecompress } from 'node:zlib';
+import { DEFAULT_LEVELS } from '../domain/compression-levels.ts';
 import type { CompressionType } from '../domain/manifest.ts';
 import type { Codec } from '../domain/ports.ts';
 import { through, throughDecoder } from './stream-codec.ts';
@@ -6,25 +7,19 @@ import { through, throughDecoder } from './stream-codec.ts';
 /** What zlib hands out at once; its default of 16 KiB costs a thread-pool round trip per 16 KiB. */
 const CHUNK_BYTES = 256 * 1024;
 
-export const DEFAULT_LEVELS = { gzip: 6, zstd: 3 } as const;
-
 /** The codec of a compression; decoding ignores the level. */
 export function createCodec(type: CompressionType, level?: number): Codec {
   switch (type) {
     case 'none':
-      return { type, suffix: '', encode: (input) => input, decode: (input) => input };
+      return { encode: (input) => input, decode: (input) => input };
     case 'gzip':
       return {
-        type,
-        suffix: '.gz',
         encode: (input) =>
           through(input, createGzip({ level: level ?? DEFAULT_LEVELS.gzip, chunkSize: CHUNK_BYTES })),
         decode: (input) => throughDecoder(input, createGunzip({ chunkSize: CHUNK_BYTES }), type),
       };
     case 'zstd':
       return {
-        type,
-        suffix: '.zst',
         encode: (input) =>
           through(
             input,

@@ -8,7 +8,7 @@ export async function* through(
   input: ByteStream,
   transform: Transform,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const fed = feed(input, transform);
+  const fed = pipeline(takenWhole(input, transform), transform);
   // The iteration below rejects with the same error; this keeps the second copy from being unhandled.
   fed.catch(() => undefined);
   try {
@@ -21,16 +21,20 @@ export async function* through(
 }
 
 /**
- * Writes the input to the transform and ends it once all of it was taken in. Where the end comes while a chunk
- * is still queued, Node's zstd closes the frame with that chunk and then writes a second, empty one, which its
- * own decoder (24.x) refuses when a chunk ends within it.
+ * The same bytes, with an end that waits until the transform has taken them all in. Where the end comes while a
+ * chunk is still queued, Node's zstd closes the frame with that chunk and then writes a second, empty one, which
+ * its own decoder (24.x) refuses when a chunk ends within it.
  */
-async function feed(input: ByteStream, transform: Transform): Promise<void> {
-  await pipeline(input, transform, { end: false });
-  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-  transform.write(Buffer.alloc(0), (error) => (error ? reject(error) : resolve(undefined)));
-  await promise;
-  transform.end();
+async function* takenWhole(
+  input: ByteStream,
+  transform: Transform,
+): AsyncGenerator<Buffer, void, undefined> {
+  yield* input;
+  // A transform that has failed closes instead, which the pipeline learns by itself.
+  await new Promise<void>((resolve) => {
+    transform.once('close', resolve);
+    transform.write(Buffer.alloc(0), () => resolve());
+  });
 }
 
 /** Like `through`, with the decoder's complaints told as ARCHIVE_CORRUPT. */

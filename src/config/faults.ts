@@ -18,7 +18,7 @@ export class ConfigError extends BackupError {
   constructor(file: string, all: readonly ConfigFault[]) {
     const faults = oncePerPath(all);
     const count = faults.length === 1 ? '1 fault' : `${faults.length} faults`;
-    const lines = [`The configuration ${file} has ${count}:`, ...faults.map(formatFault)];
+    const lines = [`the configuration ${file} has ${count}:`, ...faults.map(formatFault)];
     super('CONFIG_INVALID', lines.join('\n'), {
       path: file,
       hint: 'Correct each line; `cofre config schema` prints what is allowed.',
@@ -33,7 +33,7 @@ function oncePerPath(faults: readonly ConfigFault[]): ConfigFault[] {
 }
 
 /** One line: the path, what is wrong, the value, what is allowed. */
-export function formatFault({ path, message, received, allowed }: ConfigFault): string {
+function formatFault({ path, message, received, allowed }: ConfigFault): string {
   return `${path}: ${message} (received ${received}; allowed: ${allowed})`.replaceAll(
     /[\p{Cc}\u2028\u2029]+/gu,
     ' ',

@@ -11,7 +11,7 @@ import { resolveSecrets } from './secrets.ts';
 import { validate } from './validate.ts';
 import { warningsOf } from './warnings.ts';
 
-export const SYSTEM_CONFIG = '/etc/cofre/config.json';
+const SYSTEM_CONFIG = '/etc/cofre/config.json';
 
 export interface LoadOptions {
   /** As given on the command line. */
@@ -72,7 +72,7 @@ async function readFirst(places: readonly string[]): Promise<{ file: string; byt
       throw new ConfigError(file, [{ path: file, received: code, allowed, message: 'cannot be read' }]);
     }
   }
-  throw new BackupError('CONFIG_NOT_FOUND', `There is no configuration file; tried ${places.join(', ')}.`, {
+  throw new BackupError('CONFIG_NOT_FOUND', `there is no configuration file; tried ${places.join(', ')}`, {
     hint: 'Name one with --config or COFRE_CONFIG; config.example.json is one to start from.',
   });
 }

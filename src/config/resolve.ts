@@ -1,5 +1,6 @@
 /** From what the file says to what the program uses. Runs on validated input only, so nothing here can fail. */
 import { resolve } from 'node:path';
+import { DEFAULT_LEVELS } from '../domain/compression-levels.ts';
 import { parseDuration } from '../domain/duration.ts';
 import type { Root } from '../domain/manifest.ts';
 import type { RetentionPolicy } from '../domain/retention.ts';
@@ -14,7 +15,6 @@ import type {
 import { memberNameOf } from './cross-checks.ts';
 import { formatPath } from './faults.ts';
 import type { CompressionInput, ConfigInput, JobInput } from './schema.ts';
-import { DEFAULT_LEVELS } from './schema.ts';
 import type { DirectoryInput, FilesInput, PostgresInput, SourceInput } from './source-schema.ts';
 
 /** What the file itself does not hold. */

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { SOURCE_NAME } from '../domain/archive-name.ts';
+import { DEFAULT_LEVELS } from '../domain/compression-levels.ts';
 import { COMPRESSION_TYPES, VERIFY_LEVELS } from '../domain/manifest.ts';
 import {
   choice,
@@ -22,8 +23,7 @@ import {
 } from './leaves.ts';
 import { NAME_ALLOWED, sourceSchema } from './source-schema.ts';
 
-export const DEFAULT_PRUNE_SCHEDULE = '30 3 * * *';
-export const DEFAULT_LEVELS = { gzip: 6, zstd: 3 } as const;
+const DEFAULT_PRUNE_SCHEDULE = '30 3 * * *';
 
 const COMPRESSION_ALLOWED = `${COMPRESSION_TYPES.map((type) => JSON.stringify(type)).join(', ')}, or {"type": …, "level": …}`;
 

@@ -1,8 +1,9 @@
 import { applyDecision, decideDue, type DueDecision, type JobScheduleState } from '../domain/due.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
-import type { JobSeen, RunEnded } from '../domain/journal-entry.ts';
+import type { JobSeen } from '../domain/journal-entry.ts';
 import type { Outcome } from '../domain/manifest.ts';
 import type { Service } from '../domain/ports.ts';
+import { endedEntry, identityOf } from '../domain/run-entries.ts';
 import type { EngineContext } from '../engine/context.ts';
 import { journal, newRunId } from '../engine/journaling.ts';
 import type { ScheduledTask } from '../engine/scheduled-task.ts';
@@ -11,7 +12,7 @@ import type { RunQueue } from './run-queue.ts';
 /** What the journal calls the schedule of a task that is switched off; being on again is a new schedule. */
 const DISABLED = 'disabled';
 /** Runs nearly done when a shutdown comes get this long before they are cancelled. */
-export const DRAIN_MS = 4_000;
+const DRAIN_MS = 4_000;
 const LONGEST_WAIT_MS = 30_000;
 
 /**
@@ -167,21 +168,14 @@ export class Scheduler implements Service {
   }
 
   async #skip(job: string, decision: Extract<DueDecision, { kind: 'skip' }>): Promise<void> {
+    const { due, reason, missed } = decision;
     const at = this.#context.clock.now();
-    const entry: RunEnded = {
-      event: 'ended',
-      at: at.toISOString(),
-      run: newRunId(at),
-      job,
-      trigger: 'schedule',
-      actor: 'daemon',
-      due: decision.due.toISOString(),
+    const identity = identityOf(job, { run: newRunId(at), trigger: 'schedule', actor: 'daemon', due });
+    const entry = endedEntry(identity, at, at, {
       outcome: 'skipped',
-      duration_ms: 0,
-      archives: [],
-      errors: [{ code: 'SKIPPED', message: SKIP_REASONS[decision.reason] }],
-      missed: decision.missed,
-    };
+      errors: [{ code: 'SKIPPED', message: SKIP_REASONS[reason] }],
+      missed,
+    });
     await journal(this.#context, entry);
     this.#context.events.runSkipped(entry);
   }

@@ -50,11 +50,11 @@ export type DueDecision =
   | { kind: 'run'; due: Date; trigger: 'schedule' | 'catch-up'; attempt: number; missed: number }
   | { kind: 'skip'; due: Date; reason: SkipReason; missed: number };
 
-export const ON_TIME_TOLERANCE_MS = 60_000;
-export const MAX_ATTEMPTS = 2;
+const ON_TIME_TOLERANCE_MS = 60_000;
+const MAX_ATTEMPTS = 2;
 export const MISSED_LIMIT = 1_000;
 /** How far ahead of the clock a recorded time may lie before it is taken for a wrong clock's. */
-export const CLOCK_STEP_LIMIT_MS = 3_600_000;
+const CLOCK_STEP_LIMIT_MS = 3_600_000;
 
 /** What to do now. Asking changes nothing: see `applyDecision`. */
 export function decideDue(

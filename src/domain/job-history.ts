@@ -1,7 +1,5 @@
 import type { JobSeen, JournalEntry, RunEnded, RunStarted } from './journal-entry.ts';
-
-/** How many durations the usual one is taken from. */
-const DURATIONS_KEPT = 20;
+import { USUAL_DURATION_RUNS } from './overdue.ts';
 
 /** What the journal says of one job. */
 export interface JobHistory {
@@ -76,7 +74,7 @@ export class Histories {
         history.lastEnded = entry;
         if (entry.outcome !== 'succeeded') return;
         history.lastSuccess = entry;
-        history.durations_ms = [...history.durations_ms, entry.duration_ms].slice(-DURATIONS_KEPT);
+        history.durations_ms = [...history.durations_ms, entry.duration_ms].slice(-USUAL_DURATION_RUNS);
         return;
       default:
         entry satisfies never;

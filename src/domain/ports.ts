@@ -1,5 +1,5 @@
 import type { ErrorCode } from './errors.ts';
-import type { ArchiveFormat, ArchiveType, CompressionType, Contents, FileRemark, Root } from './manifest.ts';
+import type { ArchiveFormat, ArchiveType, Contents, FileRemark, Root } from './manifest.ts';
 
 /** Raw bytes in order. Its end means success: a producer that failed makes the iteration throw. */
 export type ByteStream = AsyncIterable<Buffer>;
@@ -70,9 +70,6 @@ export type OpenInspector = (archive: Inspectable, signal: AbortSignal) => Promi
 
 /** Compression as two stream transforms. Both throw on a malformed or truncated input. */
 export interface Codec {
-  readonly type: CompressionType;
-  /** `` , `.gz` or `.zst`. */
-  readonly suffix: string;
   encode(input: ByteStream): ByteStream;
   decode(input: ByteStream): ByteStream;
 }
@@ -124,7 +121,10 @@ export interface Leftover {
 
 export interface Clock {
   now(): Date;
-  /** Resolves at `at`, or earlier when the signal aborts. Notices suspend and clock steps within 30 s. */
+  /**
+   * Resolves at `at` at the latest, when the signal aborts, and every now and then, so that a suspend or a
+   * step of the clock is noticed within 30 s: whoever sleeps looks at the time again.
+   */
   sleepUntil(at: Date, signal: AbortSignal): Promise<void>;
 }
 

@@ -57,7 +57,7 @@ export interface RetentionOptions {
 }
 
 /** How long an archive that does not verify is kept for inspection at least. */
-export const INSPECTION_DAYS = 30;
+const INSPECTION_DAYS = 30;
 
 /**
  * Decides about every archive of one series; the order of the input does not matter.
@@ -156,7 +156,7 @@ function holdBack(decisions: readonly RetentionDecision[], removing: number): Re
     heldBack: {
       removing,
       of,
-      message: `Retention would remove ${figures}, more than half of the series. Check the clock and the retention policy, then run prune --force.`,
+      message: `retention would remove ${figures}, more than half of the series`,
     },
   };
 }

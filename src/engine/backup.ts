@@ -7,37 +7,19 @@ import {
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { Job } from '../domain/job.ts';
 import { type Contents, isFilesContents, isIncomplete, type Manifest } from '../domain/manifest.ts';
-import type {
-  Capture,
-  CaptureRemarks,
-  Finding,
-  Inspectable,
-  Key,
-  Source,
-  StagedObject,
-} from '../domain/ports.ts';
+import type { Capture, CaptureRemarks, Inspectable, Key, Source, StagedObject } from '../domain/ports.ts';
 import { formatSize } from '../domain/size.ts';
 import { sleep } from '../lib/abort.ts';
 import { Meter } from '../lib/digest.ts';
 import type { EngineContext } from './context.ts';
 import type { Scope, Step } from './events.ts';
+import { preflight } from './preflight.ts';
 import type { RunRequest } from './run-request.ts';
-import { assertSpace } from './space.ts';
 import { sweepPartials } from './sweep.ts';
 import { inspected, verifyBytes } from './verify.ts';
 
 const RETRY_BASE_MS = 1_000;
 const RETRY_LONGEST_MS = 30_000;
-
-/** A preflight found faults; each is an error of its own, so that all are reported at once. */
-export class PreflightError extends BackupError {
-  readonly faults: readonly BackupError[];
-
-  constructor(first: BackupError, faults: readonly BackupError[]) {
-    super(first.code, faults.map(({ message }) => message).join('; '), { hint: first.hint ?? '' });
-    this.faults = faults;
-  }
-}
 
 /**
  * Takes one backup of one source, and returns its manifest once it is a backup. The order, which a crash may
@@ -94,7 +76,7 @@ class Attempt {
 
   async run(): Promise<Manifest> {
     const started = this.#context.clock.now();
-    await this.#step('preflight', () => this.#preflight());
+    await this.#step('preflight', () => preflight(this.#context, this.#source, this.#scope, this.#signal));
     const filename = await this.#step('capture', () => this.#freeName());
     const written = await this.#step('capture', () => this.#write(filename));
     const { staged } = written;
@@ -108,24 +90,11 @@ class Attempt {
     }
   }
 
-  async #preflight(): Promise<void> {
-    await this.#context.location.assertUsable();
-    const findings = await this.#source.preflight(this.#signal);
-    const errors = findings.filter(({ severity }) => severity === 'error');
-    for (const finding of findings) {
-      if (!errors.includes(finding)) this.#context.events.preflightFinding(this.#scope, finding);
-    }
-    const faults = errors.map(toFault);
-    const [first] = faults;
-    if (first !== undefined) throw new PreflightError(first, faults);
-    await assertSpace(this.#context, this.#source.name);
-  }
-
   /** The name of the run's second; when it exists already, that of the next free one. */
   async #freeName(): Promise<string> {
-    const { clock, catalogue, openCodec } = this.#context;
+    const { clock, catalogue } = this.#context;
     const { type, name: source, format } = this.#source;
-    const compression = openCodec(this.#job.compression.type).type;
+    const { type: compression } = this.#job.compression;
     let at = this.#request.startedAt;
     for (;;) {
       const filename = formatArchiveName({
@@ -184,7 +153,8 @@ class Attempt {
   async #verified(filename: string, started: Date, written: Written): Promise<Manifest> {
     const { clock, events, location } = this.#context;
     const { staged, capture, contents, raw_size, hash } = written;
-    const { job, actor, run, trigger } = { ...this.#request, job: this.#job };
+    const { actor, run, trigger } = this.#request;
+    const job = this.#job;
     const { format, type, name: source } = this.#source;
     const { type: compression } = job.compression;
     const expected = { size: staged.size, hash, contents, compression, ...this.#inspectable(capture) };
@@ -281,8 +251,4 @@ interface Written {
 
 function withRemarks(contents: Contents, remarks: CaptureRemarks): Contents {
   return isFilesContents(contents) ? { ...contents, ...remarks } : contents;
-}
-
-function toFault({ code, message, hint, path }: Finding): BackupError {
-  return new BackupError(code === 'OK' ? 'INTERNAL' : code, message, { hint, path });
 }

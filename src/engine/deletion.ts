@@ -1,6 +1,7 @@
 import { BackupError } from '../domain/errors.ts';
 import { DELETE_TASK } from '../domain/journal-entry.ts';
 import type { Manifest, Trigger } from '../domain/manifest.ts';
+import { endedEntry, identityOf } from '../domain/run-entries.ts';
 import type { EngineContext } from './context.ts';
 import { journal, newRunId } from './journaling.ts';
 
@@ -9,7 +10,7 @@ export function refusePinned(manifest: Manifest): void {
   if (!manifest.pinned) return;
   throw new BackupError('ARCHIVE_PINNED', `${manifest.filename} is pinned`, {
     path: manifest.filename,
-    hint: `Unpin it first: cofre unpin ${manifest.filename}`,
+    hint: `Unpin it first: \`cofre unpin ${manifest.filename}\`.`,
   });
 }
 
@@ -21,19 +22,9 @@ export async function recordDeletions(
   request: { trigger: Trigger; actor: string },
   signal: AbortSignal,
 ): Promise<void> {
-  const at = context.clock.now();
-  const isRecorded = await journal(context, {
-    event: 'ended',
-    at: at.toISOString(),
-    run: newRunId(startedAt),
-    job: DELETE_TASK,
-    ...request,
-    outcome: 'succeeded',
-    duration_ms: Math.max(0, at.getTime() - startedAt.getTime()),
-    archives: [],
-    errors: [],
-    removed,
-  });
+  const identity = identityOf(DELETE_TASK, { ...request, run: newRunId(startedAt) });
+  const ended = endedEntry(identity, startedAt, context.clock.now(), { outcome: 'succeeded', removed });
+  const isRecorded = await journal(context, ended);
   // Without a record the markers stay, and the next sweep tries again.
   if (isRecorded) await context.catalogue.dropMarkers(removed, signal);
 }

@@ -163,11 +163,6 @@ export class Events {
     );
   }
 
-  pruneHeldBack(scope: Scope, message: string): void {
-    this.#metrics.errors.inc({ step: 'prune' });
-    this.#log.error({ ...scope, step: 'prune' }, message);
-  }
-
   leftoverSwept(source: string, filename: string): void {
     this.#log.warn({ source, step: 'sweep', filename }, `removed the unfinished archive ${filename}`);
   }
@@ -192,6 +187,28 @@ export class Events {
       { step: 'journal', lines },
       `${lines} line(s) of the journal cannot be read and are ignored`,
     );
+  }
+
+  /** The configuration that is in use was valid when it was loaded. */
+  configLoaded(): void {
+    this.#metrics.configReload.set(1);
+  }
+
+  /** @param jobs The names of the jobs it has. */
+  configReloaded(jobs: readonly string[]): void {
+    this.configLoaded();
+    this.#log.info({ step: 'reload', jobs }, 'the configuration was reloaded');
+  }
+
+  /** A change of this key that a reload cannot make. */
+  restartNeeded(key: string): void {
+    this.#log.warn({ step: 'reload', key }, `a change of \`${key}\` takes effect at the next start`);
+  }
+
+  configRefused(error: BackupError): void {
+    this.#metrics.configReload.set(0);
+    this.failed('reload', {}, error);
+    this.#log.error({ step: 'reload' }, 'the new configuration was not taken over: the old one goes on');
   }
 
   /** An error that ends a step; what it means for the run is said by the run's end. */

@@ -1,6 +1,6 @@
 import { BackupError } from '../domain/errors.ts';
 import type { Hooks } from '../domain/job.ts';
-import { assertSucceeded, runChild } from '../lib/child.ts';
+import { assertSucceeded, startChild } from '../lib/child.ts';
 
 /** What a hook is told, in its environment. */
 export interface HookFacts {
@@ -24,18 +24,10 @@ export async function runHook(
   if (command === undefined) return;
   const label = `the ${kind} hook ${command}`;
   try {
-    const {
-      code,
-      signal: killed,
-      stderr,
-    } = await runChild({
-      command,
-      args,
-      env: { ...process.env, ...facts },
-      signal,
-      label,
-    });
-    assertSucceeded(label, { code, signal: killed }, stderr, signal);
+    const child = await startChild({ command, args, env: { ...process.env, ...facts }, signal, label });
+    // Nobody wants what it prints there, and unread it would stop at a full pipe.
+    child.stdout.resume();
+    assertSucceeded(label, await child.exited, child.stderrTail(), signal);
   } catch (error) {
     signal.throwIfAborted();
     throw new BackupError('HOOK_FAILED', (error as Error).message, {

@@ -1,12 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { formatTimestamp } from '../domain/archive-name.ts';
 import { toBackupError } from '../domain/errors.ts';
-import type { JournalEntry } from '../domain/journal-entry.ts';
+import type { JournalEntry, RunError } from '../domain/journal-entry.ts';
+import type { Outcome } from '../domain/manifest.ts';
 import type { EngineContext } from './context.ts';
 
 /** `20251024_120015-3f9a1c`: sorts by time, unique across processes. */
 export function newRunId(at: Date): string {
   return `${formatTimestamp(at)}-${randomBytes(3).toString('hex')}`;
+}
+
+/** How a maintenance task ended that noted its errors and stopped early where the signal aborted. */
+export function taskOutcome(errors: readonly RunError[], signal: AbortSignal): Outcome {
+  if (signal.aborted) return 'cancelled';
+  return errors.length > 0 ? 'failed' : 'succeeded';
 }
 
 /**

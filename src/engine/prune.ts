@@ -1,6 +1,6 @@
 import { parseTimestamp } from '../domain/archive-name.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
-import { PRUNE_TASK, type RunEnded, type RunError } from '../domain/journal-entry.ts';
+import { PRUNE_TASK, type RunError } from '../domain/journal-entry.ts';
 import type { ManifestSummary, Trigger } from '../domain/manifest.ts';
 import {
   planRetention,
@@ -8,12 +8,16 @@ import {
   type RetentionDecision,
   type RetentionPolicy,
 } from '../domain/retention.ts';
+import { endedEntry, identityOf, startedEntry } from '../domain/run-entries.ts';
 import type { EngineContext } from './context.ts';
 import { refusePinned } from './deletion.ts';
 import type { Scope } from './events.ts';
-import { journal, newRunId } from './journaling.ts';
+import { journal, newRunId, taskOutcome } from './journaling.ts';
 import { closeDeadRuns } from './recover.ts';
 import { sweepLocation } from './sweep.ts';
+
+const HELD_BACK_HINT =
+  'Check the clock and the retention policy, look at `cofre prune --dry-run`, then use `cofre prune --force`.';
 
 /** The policy of a source: its job's; that of the top level for a source no job has any more. */
 export type PolicyOf = (source: string) => { policy: RetentionPolicy; timezone: string };
@@ -60,13 +64,12 @@ async function pruneLocked(
 ): Promise<PruneResult> {
   const { decisions, heldBack } = decideAll(context, request);
 
-  const { trigger, actor } = request;
+  const { actor } = request;
   const startedAt = context.clock.now();
   const run = newRunId(startedAt);
   const scope: Scope = { job: PRUNE_TASK, run, actor };
-  const due = request.due === undefined ? {} : { due: request.due.toISOString() };
-  const identity = { run, job: PRUNE_TASK, trigger, actor, ...due };
-  await journal(context, { event: 'started', at: startedAt.toISOString(), ...identity, sources: [] });
+  const identity = identityOf(PRUNE_TASK, { ...request, run });
+  await journal(context, startedEntry(identity, startedAt));
 
   const removed: string[] = [];
   const errors: RunError[] = [];
@@ -76,14 +79,7 @@ async function pruneLocked(
     errors.push(fault.toJSON());
   };
   await sweepLocation(context, actor, signal).catch(note);
-  for (const message of heldBack) {
-    context.events.pruneHeldBack(scope, message);
-    errors.push({
-      code: 'PRUNE_HELD_BACK',
-      message,
-      hint: 'Look at `cofre prune --dry-run`, then use `--force`.',
-    });
-  }
+  for (const message of heldBack) note(new BackupError('PRUNE_HELD_BACK', message, { hint: HELD_BACK_HINT }));
   for (const { filename, action, reasons } of decisions) {
     if (action === 'keep') continue;
     if (signal.aborted) break;
@@ -98,16 +94,8 @@ async function pruneLocked(
     }
   }
   if (signal.aborted) errors.push(toBackupError(signal.reason).toJSON());
-  const ended: RunEnded = {
-    event: 'ended',
-    at: context.clock.now().toISOString(),
-    ...identity,
-    outcome: signal.aborted ? 'cancelled' : errors.length > 0 ? 'failed' : 'succeeded',
-    duration_ms: Math.max(0, context.clock.now().getTime() - startedAt.getTime()),
-    archives: [],
-    errors,
-    removed,
-  };
+  const outcome = taskOutcome(errors, signal);
+  const ended = endedEntry(identity, startedAt, context.clock.now(), { outcome, errors, removed });
   const isRecorded = await journal(context, ended);
   // Without a record the markers stay, and the next sweep records the deletions. No cancellation any more.
   if (isRecorded) await context.catalogue.dropMarkers(removed, new AbortController().signal);

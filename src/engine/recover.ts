@@ -1,5 +1,6 @@
 import { BackupError } from '../domain/errors.ts';
 import type { RunEnded, RunStarted } from '../domain/journal-entry.ts';
+import { endedEntry } from '../domain/run-entries.ts';
 import type { EngineContext } from './context.ts';
 import { journal } from './journaling.ts';
 import { sweepLocation, unlessBusy } from './sweep.ts';
@@ -31,25 +32,8 @@ export async function closeDeadRuns(context: EngineContext, job: string): Promis
 }
 
 function interrupted(started: RunStarted, now: Date): RunEnded {
-  const { run, job, trigger, actor, due, at } = started;
-  const { code, message, hint } = new BackupError(
-    'INTERRUPTED',
-    `the process died during this run of ${job}`,
-    {
-      hint: 'Look in the system log for the out-of-memory killer, a crash or a power loss at that time.',
-    },
-  );
-  return {
-    event: 'ended',
-    at: now.toISOString(),
-    run,
-    job,
-    trigger,
-    actor,
-    ...(due === undefined ? {} : { due }),
-    outcome: 'failed',
-    duration_ms: Math.max(0, now.getTime() - Date.parse(at)),
-    archives: [],
-    errors: [{ code, message, ...(hint === undefined ? {} : { hint }) }],
-  };
+  const error = new BackupError('INTERRUPTED', `the process died during this run of ${started.job}`, {
+    hint: 'Look in the system log for the out-of-memory killer, a crash or a power loss at that time.',
+  });
+  return endedEntry(started, new Date(started.at), now, { outcome: 'failed', errors: [error.toJSON()] });
 }

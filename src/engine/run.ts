@@ -1,13 +1,15 @@
 import { LOCK_WAIT_MS } from '../catalogue/location.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { Hooks, Job } from '../domain/job.ts';
-import type { RunEnded, RunError } from '../domain/journal-entry.ts';
+import type { RunError } from '../domain/journal-entry.ts';
 import type { Manifest, Outcome } from '../domain/manifest.ts';
+import { endedEntry, identityOf, startedEntry } from '../domain/run-entries.ts';
 import { type Deadline, withDeadline } from '../lib/abort.ts';
-import { backupSource, PreflightError } from './backup.ts';
+import { backupSource } from './backup.ts';
 import type { EngineContext } from './context.ts';
 import { type HookFacts, runHook } from './hooks.ts';
 import { journal } from './journaling.ts';
+import { PreflightError } from './preflight.ts';
 import { closeDeadRuns } from './recover.ts';
 import type { RunRequest, RunResult } from './run-request.ts';
 
@@ -51,15 +53,13 @@ async function runLocked(
   lost: AbortSignal,
 ): Promise<RunResult> {
   const signal = AbortSignal.any([shutdown, lost]);
-  const { run, trigger, actor, startedAt } = request;
-  const due = request.due === undefined ? {} : { due: request.due.toISOString() };
-  const identity = { run, job: job.name, trigger, actor, ...due };
-  const started = {
-    event: 'started',
-    at: startedAt.toISOString(),
-    ...identity,
-    sources: names(job),
-  } as const;
+  const { run, startedAt } = request;
+  const identity = identityOf(job.name, request);
+  const started = startedEntry(
+    identity,
+    startedAt,
+    job.sources.map(({ name }) => name),
+  );
   await journal(context, started);
   context.events.runStarted(started);
 
@@ -83,16 +83,12 @@ async function runLocked(
   if (isCutShort && errors.length === 0) errors.push(...runErrors(deadline.signal.reason));
 
   const outcome = outcomeOf(archives, errors, shutdown);
-  const ended: RunEnded = {
-    event: 'ended',
-    at: context.clock.now().toISOString(),
-    ...identity,
+  const ended = endedEntry(identity, startedAt, context.clock.now(), {
     outcome,
-    duration_ms: Math.max(0, context.clock.now().getTime() - startedAt.getTime()),
     archives: archives.map(({ filename }) => filename),
     errors,
-    ...(request.missed === undefined || request.missed === 0 ? {} : { missed: request.missed }),
-  };
+    missed: request.missed === 0 ? undefined : request.missed,
+  });
   await journal(context, ended);
   context.events.runEnded(ended);
   // The run is over and recorded; a hook that fails now is logged and counted, and changes nothing of it.
@@ -111,32 +107,19 @@ async function notRun(
   request: RunRequest,
   fault: BackupError,
 ): Promise<RunResult> {
-  const { run, trigger, actor, startedAt, due, missed } = request;
+  const { run, actor, startedAt, due, missed = 0 } = request;
   const busy = fault.code === 'LOCK_BUSY';
   const error = busy ? new BackupError('SKIPPED', `another process is running the job ${job.name}`) : fault;
   const outcome = busy ? 'skipped' : fault.code === 'CANCELLED' ? 'cancelled' : 'failed';
-  const entry: RunEnded = {
-    event: 'ended',
-    at: context.clock.now().toISOString(),
-    run,
-    job: job.name,
-    trigger,
-    actor,
-    ...(due === undefined ? {} : { due: due.toISOString() }),
+  const entry = endedEntry(identityOf(job.name, request), startedAt, context.clock.now(), {
     outcome,
-    duration_ms: Math.max(0, context.clock.now().getTime() - startedAt.getTime()),
-    archives: [],
     errors: runErrors(error),
-    missed: (missed ?? 0) + (due === undefined ? 0 : 1),
-  };
+    missed: missed + (due === undefined ? 0 : 1),
+  });
   await journal(context, entry);
   if (outcome === 'failed') context.events.failed('run', { job: job.name, run, actor }, fault);
   else context.events.runSkipped(entry);
   return { job: job.name, run, outcome, archives: [], errors: entry.errors };
-}
-
-function names(job: Job): string[] {
-  return job.sources.map(({ name }) => name);
 }
 
 /** Returns whether the run may go on; a fault is added to the errors. */

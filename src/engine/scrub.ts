@@ -1,9 +1,10 @@
 import { toBackupError } from '../domain/errors.ts';
 import { type RunError, SCRUB_TASK } from '../domain/journal-entry.ts';
 import type { Trigger } from '../domain/manifest.ts';
+import { endedEntry, identityOf, startedEntry } from '../domain/run-entries.ts';
 import type { EngineContext } from './context.ts';
 import type { Scope } from './events.ts';
-import { journal, newRunId } from './journaling.ts';
+import { journal, newRunId, taskOutcome } from './journaling.ts';
 import { verifyArchive, type VerifyResult } from './verify.ts';
 
 export interface ScrubRequest {
@@ -20,13 +21,11 @@ export async function scrub(
   request: ScrubRequest,
   signal: AbortSignal,
 ): Promise<VerifyResult[]> {
-  const { trigger, actor } = request;
   const startedAt = context.clock.now();
   const run = newRunId(startedAt);
-  const scope: Scope = { job: SCRUB_TASK, run, actor };
-  const due = request.due === undefined ? {} : { due: request.due.toISOString() };
-  const identity = { run, job: SCRUB_TASK, trigger, actor, ...due };
-  await journal(context, { event: 'started', at: startedAt.toISOString(), ...identity, sources: [] });
+  const scope: Scope = { job: SCRUB_TASK, run, actor: request.actor };
+  const identity = identityOf(SCRUB_TASK, { ...request, run });
+  await journal(context, startedEntry(identity, startedAt));
 
   const archives = context.catalogue
     .list()
@@ -48,14 +47,7 @@ export async function scrub(
       errors.push({ ...fault.toJSON(), source });
     }
   }
-  await journal(context, {
-    event: 'ended',
-    at: context.clock.now().toISOString(),
-    ...identity,
-    outcome: signal.aborted ? 'cancelled' : errors.length > 0 ? 'failed' : 'succeeded',
-    duration_ms: Math.max(0, context.clock.now().getTime() - startedAt.getTime()),
-    archives: [],
-    errors,
-  });
+  const outcome = taskOutcome(errors, signal);
+  await journal(context, endedEntry(identity, startedAt, context.clock.now(), { outcome, errors }));
   return results;
 }

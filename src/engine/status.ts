@@ -1,21 +1,14 @@
-import type { CronSchedule } from '../domain/cron.ts';
 import { nextDue } from '../domain/cron.ts';
 import { fireTime } from '../domain/due.ts';
 import { type BackupError, toBackupError } from '../domain/errors.ts';
 import { type HealthReport, type JobHealth, problemsOf, type SeriesHealth } from '../domain/health.ts';
-import type { Job } from '../domain/job.ts';
 import type { JobHistory } from '../domain/job-history.ts';
 import { PRUNE_TASK } from '../domain/journal-entry.ts';
 import { OUTCOMES, type ManifestSummary } from '../domain/manifest.ts';
 import { overdueSince, usualDuration } from '../domain/overdue.ts';
 import type { EngineContext } from './context.ts';
 import type { Metrics } from './metrics.ts';
-
-/** A job with its parsed schedule. */
-export interface ScheduledJob {
-  job: Job;
-  cron: CronSchedule;
-}
+import type { ScheduledJob } from './scheduled-job.ts';
 
 /** What is said about the location from outside: the health report and the gauges, from one view of it. */
 export class Status {

@@ -1,7 +1,7 @@
 import { type FileHandle, lchown, mkdir, stat } from 'node:fs/promises';
 
 export const FILE_MODE = 0o600;
-export const DIRECTORY_MODE = 0o700;
+const DIRECTORY_MODE = 0o700;
 
 /** Who owns what is created; undefined when we are not root and everything is ours anyway. */
 export type Owner = { uid: number; gid: number } | undefined;

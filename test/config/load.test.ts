@@ -37,7 +37,7 @@ describe('the file is found', () => {
     await writeConfig(directory, validConfig());
     await expect(loadConfig({ ...options, cwd: directory })).rejects.toMatchObject({
       code: 'CONFIG_NOT_FOUND',
-      message: `There is no configuration file; tried ${places.map((place) => join(directory, place)).join(', ')}.`,
+      message: `there is no configuration file; tried ${places.map((place) => join(directory, place)).join(', ')}`,
     });
   });
 
@@ -57,7 +57,7 @@ describe('the file is found', () => {
     const systemPath = join(directory, 'etc/config.json');
     await expect(loadConfig({ env: {}, cwd: directory, systemPath })).rejects.toMatchObject({
       code: 'CONFIG_NOT_FOUND',
-      message: `There is no configuration file; tried ${directory}/config.json, ${systemPath}.`,
+      message: `there is no configuration file; tried ${directory}/config.json, ${systemPath}`,
       hint: expect.stringContaining('--config') as string,
     });
   });

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { requirePromtool } from '../../tools/promtool.ts';
 import { type TestServer, usingCluster } from '../support/postgres.ts';
-import { soon } from '../support/soon.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { corruptByte, type VerifyAnswer, Workspace } from '../support/workspace.ts';
 
@@ -45,7 +44,7 @@ async function rowsOf(database: string): Promise<string[]> {
 test('a scheduled run backs up a database and a directory; a flipped byte is seen; SIGTERM ends it cleanly', async () => {
   using workspace = new Workspace({ SHOP_URL: url });
   const sources = [{ type: 'postgres', name: 'shop', url: { env: 'SHOP_URL' } }, workspace.files('uploads')];
-  workspace.configure({ jobs: { nightly: { schedule: soon(3), sources } } });
+  workspace.configure({ jobs: { nightly: { schedule: workspace.dueIn(3, 'nightly'), sources } } });
   await using daemon = await workspace.startDaemon();
 
   const [run] = await waitFor('the scheduled run', () => {
@@ -107,7 +106,7 @@ test('status stays green after a failure: a failed run is in health and metrics 
   using workspace = new Workspace();
   const missing = join(workspace.dir, 'missing');
   const job = (directory: string) => ({
-    schedule: soon(2),
+    schedule: workspace.dueIn(2),
     sources: [{ type: 'files', name: 'tree', directories: [directory] }],
   });
   workspace.configure({ jobs: { app: job(missing) } });

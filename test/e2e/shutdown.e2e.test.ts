@@ -7,7 +7,6 @@ import { expectListedVerify, openApp, openRuns } from '../support/aftermath.ts';
 import { type Daemon, ROOT } from '../support/cofre.ts';
 import { type TestServer, usingCluster } from '../support/postgres.ts';
 import { descendantsOf, isAlive, processesWith } from '../support/processes.ts';
-import { soon } from '../support/soon.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type Json, NEVER, Workspace } from '../support/workspace.ts';
 
@@ -34,11 +33,12 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-/** A workspace whose job `app` dumps the database with a program of its own, or the real one. */
-async function withDump(schedule: string, body: string | undefined, rest: Json = {}): Promise<Workspace> {
+/** A workspace whose job `app` dumps the database, with a program of its own where `body` is given. */
+async function withDump(dueIn_s: number | undefined, body: string | undefined, rest: Json = {}) {
   const workspace = new Workspace({ DATABASE_URI: url });
+  const schedule = dueIn_s === undefined ? NEVER : workspace.dueIn(dueIn_s);
   await configureDump(workspace, schedule, body, rest);
-  return workspace;
+  return { workspace, schedule };
 }
 
 async function configureDump(
@@ -66,8 +66,8 @@ async function waitForDump(daemon: Daemon, workspace: Workspace): Promise<void> 
 }
 
 test('SIGTERM during a dump: exit 0, cancelled, no partial, no child; made up for after the restart', async () => {
-  const schedule = soon(2);
-  using workspace = await withDump(schedule, HANGS);
+  const { workspace, schedule } = await withDump(2, HANGS);
+  using _removed = workspace;
   {
     await using daemon = await workspace.startDaemon();
     await waitForDump(daemon, workspace);
@@ -91,7 +91,9 @@ test('SIGTERM during a dump: exit 0, cancelled, no partial, no child; made up fo
 test('SIGTERM lets a run that is nearly done finish', async () => {
   const sources = [{ type: 'postgres', name: 'app', url: { env: 'DATABASE_URI' } }];
   using workspace = new Workspace({ DATABASE_URI: url });
-  workspace.configure({ jobs: { app: { schedule: soon(2), sources, hooks: { before: ['sleep', '1'] } } } });
+  workspace.configure({
+    jobs: { app: { schedule: workspace.dueIn(2), sources, hooks: { before: ['sleep', '1'] } } },
+  });
   await using daemon = await workspace.startDaemon();
   await waitFor('the run', () => started(workspace).length === 1);
   expect(await daemon.stop()).toMatchObject({ status: 0 });
@@ -101,7 +103,7 @@ test('SIGTERM lets a run that is nearly done finish', async () => {
 test('SIGTERM does not wait for a hook that hangs', async () => {
   using workspace = new Workspace();
   workspace.configure({
-    jobs: { app: workspace.filesJob(soon(2), 'tree', { hooks: { after: ['sleep', '1000'] } }) },
+    jobs: { app: workspace.filesJob(workspace.dueIn(2), 'tree', { hooks: { after: ['sleep', '1000'] } }) },
   });
   await using daemon = await workspace.startDaemon();
   await waitFor('the run', () => workspace.ended('app').length === 1);
@@ -115,7 +117,8 @@ test('SIGTERM does not wait for a hook that hangs', async () => {
 });
 
 test('a daemon killed with -9 leaves no lock and no child, and the next one says what died', async () => {
-  using workspace = await withDump(soon(2), WRITES_ON, { catchUp: false });
+  const { workspace } = await withDump(2, WRITES_ON, { catchUp: false });
+  using _removed = workspace;
   let children: ReturnType<typeof descendantsOf>;
   {
     await using daemon = await workspace.startDaemon();
@@ -134,7 +137,8 @@ test('a daemon killed with -9 leaves no lock and no child, and the next one says
 });
 
 test('a crash does not loop: two attempts for one due time, then the next due time is waited for', async () => {
-  using workspace = await withDump(soon(2), WRITES_ON);
+  const { workspace } = await withDump(2, WRITES_ON);
+  using _removed = workspace;
   for (const attempt of [1, 2]) {
     await using daemon = await workspace.startDaemon();
     await waitFor(`attempt ${attempt}`, () => started(workspace).length === attempt);
@@ -172,7 +176,8 @@ test('kill -9 while a database is dumped, committed or recorded: what is listed 
     'before rename .*json',
     'before rename .*metadata',
   ];
-  using workspace = await withDump(NEVER, undefined, { compression: 'none' });
+  const { workspace } = await withDump(undefined, undefined, { compression: 'none' });
+  using _removed = workspace;
   const whole = await workspace.backup('app');
   for (const moment of moments) {
     const killed = await workspace.run(['backup', 'app'], {
@@ -196,7 +201,7 @@ test('kill -9 while a database is dumped, committed or recorded: what is listed 
 
 test('a torn last line of the journal is reported, closed by the next entry, and costs nothing else', async () => {
   using workspace = new Workspace();
-  workspace.configure({ jobs: { app: workspace.filesJob(soon(4)) } });
+  workspace.configure({ jobs: { app: workspace.filesJob(workspace.dueIn(4)) } });
   await workspace.backup('app');
   const journal = join(workspace.location, 'journal.jsonl');
   const odd = [

@@ -8,6 +8,8 @@ export const ROOT = join(import.meta.dirname, '../..');
 export const MAIN = join(ROOT, 'src/main.ts');
 /** Compiled once for the hundreds of processes that the tests start. */
 const COMPILE_CACHE = join(ROOT, 'node_modules/.cache/cofre-tests');
+/** Below the time that a test has. */
+const COMMAND_TIMEOUT_MS = 45_000;
 
 export interface RunOptions {
   config: string;
@@ -33,7 +35,10 @@ export async function cofre(args: readonly string[], options: RunOptions): Promi
   options.onStart?.(child);
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
+  // A command that hangs fails its test, and does not outlive it.
+  const timer = setTimeout(() => child.kill('SIGKILL'), COMMAND_TIMEOUT_MS);
   const exit = await exitOf(child);
+  clearTimeout(timer);
   return {
     ...exit,
     stdout: stdout(),

@@ -17,9 +17,9 @@ export interface SmallDisk extends Disposable {
 }
 
 /** A tmpfs where one may be mounted, else a directory with a preload that fails writes like a full disk. */
-export function smallDisk(path: string, bytes: number): SmallDisk {
+export function smallDisk(path: string, bytes: number, mount: boolean): SmallDisk {
   mkdirSync(path);
-  return mounted(path, bytes) ? new Tmpfs(path) : new Simulated(path, bytes);
+  return mount && mounted(path, bytes) ? new Tmpfs(path) : new Simulated(path, bytes);
 }
 
 function mounted(path: string, bytes: number): boolean {

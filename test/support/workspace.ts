@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { type JournalEntry, parseJournalLine, type RunEnded } from '../../src/domain/journal-entry.ts';
 import type { Manifest, ManifestSummary } from '../../src/domain/manifest.ts';
+import { soon } from './soon.ts';
 import { cofre, Daemon, type Finished, type RunOptions } from './cofre.ts';
 
 /** Due in no test. */
@@ -61,6 +62,18 @@ export class Workspace implements Disposable {
 
   files(name = 'tree'): Json {
     return { type: 'files', name, directories: [this.tree] };
+  }
+
+  /**
+   * A schedule that is due once, `seconds` from now. The job is known to the journal from now on, so that a
+   * daemon which takes longer to start runs it late, and not in a year.
+   */
+  dueIn(seconds: number, job = 'app'): string {
+    const schedule = soon(seconds);
+    mkdirSync(this.location, { recursive: true, mode: 0o700 });
+    const seen = { event: 'scheduled', at: new Date().toISOString(), job, schedule, timezone: 'UTC' };
+    writeFileSync(join(this.location, 'journal.jsonl'), `${JSON.stringify(seen)}\n`, { flag: 'a' });
+    return schedule;
   }
 
   run(args: readonly string[], options: Partial<RunOptions> = {}): Promise<Finished> {

@@ -6,9 +6,10 @@ import { formatSize } from '../../domain/size.ts';
 import { newRunId } from '../../engine/journaling.ts';
 import { runJob } from '../../engine/run.ts';
 import type { Progress as RunProgress, RunResult } from '../../engine/run-request.ts';
-import type { ScheduledJob } from '../../engine/status.ts';
+import type { ScheduledJob } from '../../engine/scheduled-job.ts';
 import type { Answer, ExitStatus } from '../answer.ts';
 import { openProgress } from '../progress.ts';
+import { publishIndex } from '../publish-index.ts';
 import type { Session } from '../session.ts';
 
 /** `cofre backup [JOB…]`: runs the named jobs now, or every enabled one. */
@@ -38,7 +39,7 @@ export async function backup(session: Session, names: readonly string[]): Promis
       runs.push(await runJob(context, job, { run, startedAt, trigger: 'cli', actor, onProgress }, signal));
     }
   }
-  await app.index.publish(new AbortController().signal);
+  await publishIndex(app);
   const status = worst(runs.map(({ outcome }) => STATUS_OF[outcome]));
   return { status, json: { success: status === 0, runs }, text: runs.map(describeRun).join('\n') };
 }
@@ -58,7 +59,7 @@ function worst(statuses: readonly ExitStatus[]): ExitStatus {
 }
 
 /** The named jobs, or all enabled ones. Throws JOB_UNKNOWN, naming those there are. */
-export function chooseJobs(jobs: readonly ScheduledJob[], names: readonly string[]): Job[] {
+function chooseJobs(jobs: readonly ScheduledJob[], names: readonly string[]): Job[] {
   const all = jobs.map(({ job }) => job);
   const unknown = names.find((name) => !all.some((job) => job.name === name));
   if (unknown !== undefined) {

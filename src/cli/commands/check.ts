@@ -44,5 +44,8 @@ function describe(findings: readonly Finding[], ok: boolean): string {
     `${MARKS[severity]}  ${path}: ${message}`,
     ...(hint === '' ? [] : [`         ${hint}`]),
   ]);
-  return [...lines, ok ? 'Everything needed for a backup is there.' : 'A backup would fail or be incomplete.'].join('\n');
+  return [
+    ...lines,
+    ok ? 'everything needed for a backup is there' : 'a backup would fail or be incomplete',
+  ].join('\n');
 }

@@ -1,5 +1,6 @@
 import { deleteArchive } from '../../engine/delete.ts';
 import type { Answer } from '../answer.ts';
+import { publishIndex } from '../publish-index.ts';
 import type { Session } from '../session.ts';
 
 /** `cofre delete FILENAME`: deletes one backup; only a pin refuses. */
@@ -7,6 +8,6 @@ export async function deleteBackup(session: Session, filename: string): Promise<
   const app = await session.open();
   const { actor, signal } = session;
   await deleteArchive(app.context, filename, { trigger: 'cli', actor }, signal);
-  await app.index.publish(signal);
-  return { status: 0, json: { success: true, filename }, text: `${filename} is deleted.` };
+  await publishIndex(app);
+  return { status: 0, json: { success: true, filename }, text: `${filename} is deleted` };
 }

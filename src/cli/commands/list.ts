@@ -28,7 +28,7 @@ export async function list(session: Session, { type, source }: ListFlags): Promi
   return {
     status: 0,
     json: { backups, count: backups.length },
-    text: backups.length === 0 ? 'There is no backup yet.' : describe(backups, now),
+    text: backups.length === 0 ? 'there is no backup yet' : describe(backups, now),
   };
 }
 

@@ -1,5 +1,6 @@
 import { prune as pruneAll, type PruneResult } from '../../engine/prune.ts';
 import type { Answer } from '../answer.ts';
+import { publishIndex } from '../publish-index.ts';
 import type { Session } from '../session.ts';
 
 export interface PruneFlags {
@@ -16,7 +17,7 @@ export async function prune(
   const { actor, signal } = session;
   const { policyOf } = app;
   const result = await pruneAll(app.context, { policyOf, dryRun, force, trigger: 'cli', actor }, signal);
-  if (!dryRun) await app.index.publish(new AbortController().signal);
+  if (!dryRun) await publishIndex(app);
   return {
     status: result.errors.length === 0 ? 0 : 1,
     json: { removed_count: result.removed.length, decisions: result.decisions },
@@ -30,7 +31,12 @@ function describe({ removed, decisions, heldBack, errors }: PruneResult, dryRun:
       `${action === 'keep' ? 'keep  ' : 'remove'}  ${filename}  ${reasons.join('; ')}`,
   );
   const planned = decisions.filter(({ action }) => action === 'remove').length;
-  const notices = dryRun ? heldBack : errors.map(({ message }) => `error: ${message}`);
+  const notices = dryRun
+    ? heldBack
+    : errors.flatMap(({ message, hint = '' }) => [
+        `error: ${message}`,
+        ...(hint === '' ? [] : [`  ${hint}`]),
+      ]);
   const summary = dryRun
     ? `${planned} of ${decisions.length} would be removed`
     : `${removed.length} of ${decisions.length} removed`;

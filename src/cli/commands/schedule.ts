@@ -1,7 +1,7 @@
 import { composeJobs } from '../../compose.ts';
 import { nextDue } from '../../domain/cron.ts';
 import { fireTime } from '../../domain/due.ts';
-import type { ScheduledJob } from '../../engine/status.ts';
+import type { ScheduledJob } from '../../engine/scheduled-job.ts';
 import type { Answer } from '../answer.ts';
 import type { Session } from '../session.ts';
 

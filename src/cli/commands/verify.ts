@@ -5,6 +5,7 @@ import { type InventoryFault, takeInventory } from '../../engine/inventory.ts';
 import { verifyArchive, type VerifyResult } from '../../engine/verify.ts';
 import type { Answer } from '../answer.ts';
 import { openProgress } from '../progress.ts';
+import { publishIndex } from '../publish-index.ts';
 import type { Session } from '../session.ts';
 
 export interface VerifyFlags {
@@ -40,7 +41,7 @@ export async function verify(
     }
   }
   results.push(...inventory.map((fault) => inventoryResult(fault, level)));
-  await app.index.publish(new AbortController().signal);
+  await publishIndex(app);
   const valid = results.every((result) => result.valid);
   return { status: valid ? 0 : 1, json: { results }, text: describe(results) };
 }
@@ -84,7 +85,7 @@ function parseLevel(level = 'contents'): VerifyLevel {
 }
 
 function describe(results: readonly VerifyResult[]): string {
-  if (results.length === 0) return 'There is no backup to verify.';
+  if (results.length === 0) return 'there is no backup to verify';
   const faulty = results.filter(({ valid }) => !valid).length;
   const lines = results.map(
     ({ filename, valid, detail }) => `${valid ? 'ok   ' : 'FAULT'}  ${filename}  ${detail}`,

@@ -37,7 +37,7 @@ export async function takeAdvisoryLock(
   );
   const by =
     holders.length === 0 ? '' : ` (process ${holders.map(({ pid }) => pid).join(', ')} of the server)`;
-  throw new BackupError('SERVER_BUSY', `Another session${by} holds the advisory lock of source ${source}`, {
+  throw new BackupError('SERVER_BUSY', `another session${by} holds the advisory lock of source ${source}`, {
     path: source,
     hint: `Wait until it ends; SELECT pg_terminate_backend(pid) ends it. Its keys are ${keys.join(' and ')}.`,
   });

@@ -44,7 +44,7 @@ export function connectError(thrown: unknown, params: ConnectionParams, target: 
   const where = `database "${params.database}" at ${describeTarget(target)} as user "${params.user}"`;
   // The error that node:net throws for a name with several addresses has a code and no message.
   const reason = error.message === '' ? (code ?? error.name) : error.message;
-  const message = `Cannot connect to ${where}: ${reason}`;
+  const message = `cannot connect to ${where}: ${reason}`;
   if (isUnreachable(code, error.message)) {
     return new BackupError('SERVER_UNREACHABLE', message, {
       hint: hintOfUnreachable(code, target),
@@ -62,7 +62,7 @@ export function connectError(thrown: unknown, params: ConnectionParams, target: 
 export function queryError(thrown: unknown, target: Target): BackupError {
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   const { code } = error as { code?: string };
-  const message = `A query at ${describeTarget(target)} failed: ${error.message}`;
+  const message = `a query at ${describeTarget(target)} failed: ${error.message}`;
   return isUnreachable(code, error.message)
     ? new BackupError('SERVER_UNREACHABLE', message, { hint: hintOfUnreachable(code, target), cause: error })
     : new BackupError('INTERNAL', message, {

@@ -75,7 +75,7 @@ async function connectToTarget(
     throw connectError(error, params, target);
   }
   await session[Symbol.asyncDispose]();
-  throw new BackupError('SERVER_UNREACHABLE', `The server at ${describeTarget(target)} is not ${wanted}`, {
+  throw new BackupError('SERVER_UNREACHABLE', `the server at ${describeTarget(target)} is not ${wanted}`, {
     hint: 'Wait for the failover to end, or correct hosts and target_session_attrs in the connection URI.',
   });
 }

@@ -157,5 +157,5 @@ function oneOf<T extends string>(keyword: string, value: string, allowed: readon
 }
 
 function invalid(reason: string, hint: string): BackupError {
-  return new BackupError('CONFIG_INVALID', `The connection parameters are not usable: ${reason}`, { hint });
+  return new BackupError('CONFIG_INVALID', `the connection parameters are not usable: ${reason}`, { hint });
 }

@@ -69,7 +69,7 @@ function parseParameters(query: string, values: Map<string, string>): void {
     if (name === PG_COMPAT) continue;
     // JDBC's spelling; libpq takes it too.
     if (name === 'ssl' && value === 'true') values.set('sslmode', 'require');
-    else values.set(assertKeyword(name, 'The connection URI'), value);
+    else values.set(assertKeyword(name, 'the connection URI'), value);
   }
 }
 
@@ -109,7 +109,7 @@ function decode(text: string, what: string): string {
 }
 
 function malformed(reason: string): BackupError {
-  return new BackupError('CONFIG_INVALID', `The connection URI is malformed: ${reason}`, {
+  return new BackupError('CONFIG_INVALID', `the connection URI is malformed: ${reason}`, {
     hint: 'Write postgresql://user:password@host:port/database, with : / ? # [ ] @ and % inside a part percent-encoded (@ is %40).',
   });
 }

@@ -150,7 +150,7 @@ async function* readDump(options: DumpOptions): AsyncGenerator<Buffer, void, und
   } catch (error) {
     options.signal.throwIfAborted();
     if (lost?.aborted === true) {
-      throw new BackupError('LOCK_LOST', `The session with the advisory lock of source ${source} ended`, {
+      throw new BackupError('LOCK_LOST', `the session with the advisory lock of source ${source} ended`, {
         hint: 'Look at the log of the server for why it ended the session; `exclusive` does not work through a transaction pooler.',
         cause: lost.reason,
       });

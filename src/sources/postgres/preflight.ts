@@ -51,7 +51,7 @@ function reachedFinding(
     severity: 'info',
     code: 'OK',
     path: source,
-    message: `Connected to ${where}, PostgreSQL ${version}`,
+    message: `connected to ${where}, PostgreSQL ${version}`,
     hint: '',
   };
 }
@@ -95,7 +95,7 @@ async function checkObjects(
       code: 'CONFIG_INVALID',
       path: source,
       message: 'include.schemas has no effect beside include.tables',
-      hint: 'Write the schemas as patterns below include.tables: schema.*',
+      hint: 'Write the schemas as patterns below include.tables, such as `app.*`.',
     });
   }
   // Nothing below may wait, write, or find a function of somebody else's by its search path.
@@ -125,7 +125,7 @@ function patternFinding({ pattern, key, kind, reason }: PatternFault): Finding {
 }
 
 function findingOf(thrown: unknown, source: string): Finding {
-  const error = thrown instanceof BackupError ? thrown : toBackupError(thrown, 'The preflight failed');
+  const error = thrown instanceof BackupError ? thrown : toBackupError(thrown, 'the preflight failed');
   return {
     severity: 'error',
     code: error.code,

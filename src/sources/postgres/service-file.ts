@@ -25,13 +25,13 @@ export async function readService(
     const values = text === undefined ? undefined : parseService(text, service, file);
     if (values !== undefined) return values;
   }
-  throw new BackupError('CONFIG_INVALID', `The connection service "${service}" is not defined`, {
+  throw new BackupError('CONFIG_INVALID', `the connection service "${service}" is not defined`, {
     hint: `Define [${service}] in one of: ${files.join(', ')}.`,
   });
 }
 
 /** The `name=value` lines below `[service]`, or undefined when the text has no such section. */
-export function parseService(text: string, service: string, file: string): Map<string, string> | undefined {
+function parseService(text: string, service: string, file: string): Map<string, string> | undefined {
   let values: Map<string, string> | undefined;
   for (const rawLine of text.split('\n')) {
     const line = rawLine.trim();
@@ -41,9 +41,9 @@ export function parseService(text: string, service: string, file: string): Map<s
       if (line === `[${service}]`) values = new Map();
     } else if (values !== undefined) {
       const equals = line.indexOf('=');
-      const name = equals === -1 ? '' : assertKeyword(line.slice(0, equals), `The service file ${file}`);
+      const name = equals === -1 ? '' : assertKeyword(line.slice(0, equals), `the service file ${file}`);
       if (name === '' || name === 'service' || name === 'servicefile') {
-        throw new BackupError('CONFIG_INVALID', `The service file ${file} has a malformed line`, {
+        throw new BackupError('CONFIG_INVALID', `the service file ${file} has a malformed line`, {
           path: file,
           hint: `Below [${service}], write lines of name=value; LDAP and nested services are not supported.`,
         });

@@ -115,7 +115,7 @@ async function assertPrivate(keyFile: string): Promise<void> {
   if (stats === undefined) return;
   const others = stats.uid === 0 ? 0o037 : 0o077;
   if ((stats.mode & others) === 0) return;
-  throw unusable(keyFile, 'is a private key that other users can read', `Type: chmod 0600 ${keyFile}`);
+  throw unusable(keyFile, 'is a private key that other users can read', `Type \`chmod 0600 ${keyFile}\`.`);
 }
 
 function tlsVersion(keyword: string, given: ReadonlyMap<string, string>): SecureVersion | undefined {

@@ -53,7 +53,7 @@ export async function findTool(name: string, minMajor: number, options: FindTool
   if (newest === undefined) {
     throw new BackupError('TOOL_MISSING', `${name} was not found${where}`, { path: name, hint });
   }
-  const needed = options.neededBy ?? 'This';
+  const needed = options.neededBy ?? 'this';
   throw new BackupError(
     'SERVER_TOO_NEW',
     `${needed} needs ${name} ${minMajor} or newer; the newest found${where} is ${newest.version}, ${newest.path}`,

@@ -77,7 +77,7 @@ export async function findUnreadable(
       severity: 'error',
       code: 'UNREADABLE',
       path: schema,
-      message: `The role "${role}" may not use the schema ${schema}`,
+      message: `the role "${role}" may not use the schema ${schema}`,
       hint: `GRANT USAGE ON SCHEMA ${identifier(schema)} TO ${identifier(role)};`,
     });
   }
@@ -90,7 +90,7 @@ export async function findUnreadable(
         severity: 'error',
         code: 'UNREADABLE',
         path,
-        message: `The role "${role}" may not read the ${kind} ${path}`,
+        message: `the role "${role}" may not read the ${kind} ${path}`,
         hint: `GRANT SELECT ON ${object} TO ${identifier(role)};`,
       });
     }
@@ -99,7 +99,7 @@ export async function findUnreadable(
         severity: 'error',
         code: 'UNREADABLE',
         path,
-        message: `Row level security hides rows of the table ${path} from the role "${role}"`,
+        message: `row level security hides rows of the table ${path} from the role "${role}"`,
         hint: `ALTER ROLE ${identifier(role)} BYPASSRLS;`,
       });
     }
@@ -133,7 +133,7 @@ export async function findUnreadableLargeObjects(
       severity: 'error',
       code: 'UNREADABLE',
       path: `large object ${example}`,
-      message: `The role "${role}" may not read ${row.count} large objects: ${names}${more}`,
+      message: `the role "${role}" may not read ${row.count} large objects: ${names}${more}`,
       hint: `For each: GRANT SELECT ON LARGE OBJECT ${example} TO ${identifier(role)};`,
     },
   ];

@@ -1,0 +1,197 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFile, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { Journal } from '../../src/catalogue/journal.ts';
+import { type JournalEntry, parseJournalLine } from '../../src/domain/journal-entry.ts';
+import { temporaryDirectory } from '../support/temp-directory.ts';
+
+const MODULE = join(import.meta.dirname, '../../src/catalogue/journal.ts');
+
+function started(run: string): JournalEntry {
+  return {
+    event: 'started',
+    at: '2026-11-20T02:00:00.000Z',
+    run,
+    job: 'app',
+    trigger: 'schedule',
+    actor: 'daemon',
+    sources: ['é'.repeat(10)],
+  };
+}
+
+/** A journal, and the runs its listener was told of. */
+function open(path: string) {
+  const journal = new Journal(path, undefined);
+  const told: string[] = [];
+  journal.onEntry((entry) => {
+    if (entry.event !== 'scheduled') told.push(entry.run);
+  });
+  return { journal, told };
+}
+
+async function journalPath(): Promise<string> {
+  return join(await temporaryDirectory(), 'journal.jsonl');
+}
+
+describe('the journal', () => {
+  test('holds one line an entry, is readable for its owner alone, and tells each entry once', async () => {
+    const path = await journalPath();
+    const { journal, told } = open(path);
+    await journal.refresh();
+    await journal.append(started('a'));
+    await journal.append(started('b'));
+    await journal.refresh();
+    expect(told).toEqual(['a', 'b']);
+    const lines = (await readFile(path, 'utf8')).split('\n');
+    expect(lines).toHaveLength(3);
+    expect(lines.slice(0, 2).map(parseJournalLine)).toEqual([started('a'), started('b')]);
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  test('is the same for whoever reads it later, and tells what others append', async () => {
+    const path = await journalPath();
+    const first = open(path);
+    await first.journal.append(started('a'));
+    const second = open(path);
+    await second.journal.append(started('b'));
+    expect(second.told).toEqual(['a', 'b']);
+    await first.journal.refresh();
+    expect(first.told).toEqual(['a', 'b']);
+    expect(first.journal.histories.of('app').open).toHaveLength(2);
+  });
+
+  test('many refreshes at once take each line in once', async () => {
+    const path = await journalPath();
+    const { journal, told } = open(path);
+    await Promise.all([
+      journal.append(started('a')),
+      journal.refresh(),
+      journal.append(started('b')),
+      journal.refresh(),
+    ]);
+    expect(told.toSorted()).toEqual(['a', 'b']);
+  });
+
+  test('lines of several processes that append at once never mix', async () => {
+    const path = await journalPath();
+    const code = `
+      const { Journal } = await import(${JSON.stringify(MODULE)});
+      const journal = new Journal(${JSON.stringify(path)}, undefined);
+      for (let index = 0; index < 60; index += 1) {
+        await journal.append({ event: 'started', at: '2026-11-20T02:00:00.000Z', run: process.argv[1] + index,
+          job: 'app', trigger: 'cli', actor: 'x', sources: ['s'.repeat(index * 211)] });
+      }`;
+    const writers = ['a', 'b', 'c'].map((name) =>
+      spawn(process.execPath, ['--input-type=module', '-e', code, name], { stdio: 'inherit' }),
+    );
+    const { journal, told } = open(path);
+    // Reads while it grows.
+    const ends = Promise.all(writers.map((writer) => once(writer, 'close')));
+    let isOver = false;
+    const over = ends.then(() => {
+      isOver = true;
+    });
+    while (!isOver) {
+      await journal.refresh();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await over;
+    await journal.refresh();
+    expect((await ends).map(([code_]) => code_ as number)).toEqual([0, 0, 0]);
+    expect(journal.tornLines).toBe(0);
+    expect(told).toHaveLength(180);
+    expect(new Set(told).size).toBe(180);
+  });
+});
+
+describe('a damaged journal', () => {
+  test('a torn last line is closed by the next append, and skipped', async () => {
+    const path = await journalPath();
+    await open(path).journal.append(started('a'));
+    const whole = `${JSON.stringify(started('torn'))}\n`;
+    for (const cut of [1, 20, whole.length - 2]) {
+      await appendFile(path, whole.slice(0, cut));
+      const { journal, told } = open(path);
+      await journal.refresh();
+      expect(journal.tornLines).toBeGreaterThan(0);
+      expect(told).not.toContain('torn');
+      await journal.append(started(`after-${cut}`));
+      expect(told.at(-1)).toBe(`after-${cut}`);
+    }
+    const { journal, told } = open(path);
+    await journal.refresh();
+    expect(told).toEqual(['a', 'after-1', 'after-20', `after-${whole.length - 2}`]);
+    expect(journal.tornLines).toBe(3);
+  });
+
+  test('a line that is still growing is taken in when it is whole, and once', async () => {
+    const path = await journalPath();
+    const line = `${JSON.stringify(started('a'))}\n`;
+    const { journal, told } = open(path);
+    for (let at = 0; at < line.length; at += 40) {
+      await appendFile(path, line.slice(at, at + 40));
+      await journal.refresh();
+    }
+    await journal.refresh();
+    expect(told).toEqual(['a']);
+    expect(journal.tornLines).toBe(0);
+  });
+
+  test('what is no entry is counted and stops nothing', async () => {
+    const path = await journalPath();
+    await writeFile(path, 'garbage\n{"event":"ended","at":"2026-11-20T02:00:00Z","job":"app","run":"r"}\n\n[]\n');
+    const { journal, told } = open(path);
+    await journal.append(started('a'));
+    expect(told).toEqual(['a']);
+    expect(journal.tornLines).toBe(3);
+  });
+
+  test('lines longer than a read are whole, whatever characters they hold', async () => {
+    const path = await journalPath();
+    const long = { ...started('long'), sources: ['ü'.repeat(1_500_000)] };
+    const { journal, told } = open(path);
+    await journal.append(started('a'));
+    await journal.append(long);
+    await journal.append(started('b'));
+    expect(told).toEqual(['a', 'long', 'b']);
+    expect(journal.histories.of('app').open[1]).toEqual(long);
+  });
+
+  test('one that was cut or replaced is read anew, without telling of the same runs again', async () => {
+    const path = await journalPath();
+    const { journal, told } = open(path);
+    for (const run of ['a', 'b', 'c']) await journal.append(started(run));
+    const text = await readFile(path, 'utf8');
+    await truncate(path, Buffer.from(text).indexOf('\n') + 1);
+    await journal.refresh();
+    expect(journal.histories.of('app').open.map((entry) => entry.run)).toEqual(['a']);
+    await writeFile(`${path}.new`, text);
+    await rename(`${path}.new`, path);
+    await journal.refresh();
+    expect(journal.histories.of('app').open.map((entry) => entry.run)).toEqual(['a', 'b', 'c']);
+    expect(told).toEqual(['a', 'b', 'c']);
+    await journal.append(started('d'));
+    expect(told).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  test('after one that was emptied the next run counts', async () => {
+    const path = await journalPath();
+    const { journal, told } = open(path);
+    await journal.append(started('a'));
+    await truncate(path, 0);
+    await journal.refresh();
+    await journal.append(started('b'));
+    expect(told).toEqual(['a', 'b']);
+    expect(journal.histories.of('app').open.map((entry) => entry.run)).toEqual(['b']);
+  });
+
+  test('one that cannot be written throws, and the run counts for this process all the same', async () => {
+    const path = join(await temporaryDirectory(), 'missing', 'journal.jsonl');
+    const { journal, told } = open(path);
+    await expect(journal.append(started('a'))).rejects.toMatchObject({ code: 'IO_FAILED' });
+    expect(told).toEqual(['a']);
+    expect(journal.histories.of('app').open).toHaveLength(1);
+  });
+});

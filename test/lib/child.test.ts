@@ -1,0 +1,174 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { BackupError } from '../../src/domain/errors.ts';
+import { childOutput, type ChildOptions, runChild, startChild } from '../../src/lib/child.ts';
+import { NO_ABORT } from '../support/fakes.ts';
+import { isAlive } from '../support/processes.ts';
+import { temporaryDirectory } from '../support/temp-directory.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+/** A program that does what the script says. */
+function script(text: string, options: Partial<ChildOptions> = {}): ChildOptions {
+  return {
+    command: 'sh',
+    args: ['-c', text],
+    env: { PATH: process.env['PATH'] },
+    signal: NO_ABORT,
+    label: 'program',
+    ...options,
+  };
+}
+
+/** Everything a stream gave before it ended or threw. */
+async function drain(stream: AsyncIterable<Buffer>): Promise<{ text: string; error: unknown }> {
+  let text = '';
+  try {
+    for await (const chunk of stream) text += chunk.toString();
+    return { text, error: undefined };
+  } catch (error) {
+    return { text, error };
+  }
+}
+
+async function pidFrom(path: string): Promise<number> {
+  return await waitFor('the pid', async () => Number(await readFile(path, 'utf8')) || undefined);
+}
+
+function aborting(): { controller: AbortController; reason: BackupError } {
+  return { controller: new AbortController(), reason: new BackupError('CANCELLED', 'stopped') };
+}
+
+describe('a failed dump counted as success', () => {
+  test.each([
+    ['exits with a status other than 0', 'printf data; exit 3', /exited with status 3/],
+    ['closes its stdout and fails afterwards', 'printf data; exec 1>&-; sleep 0.1; exit 1', /status 1/],
+    ['is killed half-way', 'printf data; kill -9 $$', /killed by SIGKILL/],
+    ['is ended from outside', 'printf data; kill -15 $$', /killed by SIGTERM/],
+    ['writes nothing and fails', 'exit 1', /status 1/],
+  ])('a program that %s makes the stream throw after the last byte', async (_, text, message) => {
+    const { text: data, error } = await drain(childOutput(script(text)));
+    expect(data).toBe(text.includes('data') ? 'data' : '');
+    expect(error).toMatchObject({ code: 'TOOL_FAILED', message: expect.stringMatching(message) as string });
+  });
+
+  test('a program that answers the abort with status 0 has not succeeded', async () => {
+    const { controller, reason } = aborting();
+    const text = "trap 'exit 0' TERM; printf data; while :; do sleep 0.02; done";
+    const stream = childOutput(script(text, { signal: controller.signal }));
+    const first = await stream.next();
+    controller.abort(reason);
+    expect(first.value?.toString()).toBe('data');
+    expect((await drain(stream)).error).toBe(reason);
+  });
+
+  test('a stream that ends has given every byte', async () => {
+    const { text, error } = await drain(childOutput(script('seq 1 50000; exit 0')));
+    expect(error).toBeUndefined();
+    expect(text).toBe(Array.from({ length: 50_000 }, (_, index) => `${index + 1}\n`).join(''));
+  });
+});
+
+describe('the end of a program', () => {
+  test('an abort ends the whole group, grandchildren too, and the stream with its reason', async () => {
+    const pids = join(await temporaryDirectory(), 'pids');
+    const { controller, reason } = aborting();
+    // The grandchild holds the pipe, as a compressor that pg_dump starts would.
+    const text = `sleep 300 & echo $! > ${pids}; printf data; wait`;
+    const stream = childOutput(script(text, { signal: controller.signal }));
+    await stream.next();
+    const grandchild = await pidFrom(pids);
+    expect(isAlive(grandchild)).toBe(true);
+    controller.abort(reason);
+    expect((await drain(stream)).error).toBe(reason);
+    await waitFor('the grandchild to be gone', () => !isAlive(grandchild));
+  });
+
+  test('a reader who leaves early leaves no process behind', async () => {
+    const pids = join(await temporaryDirectory(), 'pids');
+    for await (const chunk of childOutput(script(`echo $$ > ${pids}; exec yes`))) {
+      expect(chunk.length).toBeGreaterThan(0);
+      break;
+    }
+    expect(isAlive(await pidFrom(pids))).toBe(false);
+  });
+
+  test('one that ignores SIGTERM is killed', async () => {
+    const { controller, reason } = aborting();
+    const text = "trap '' TERM; printf data; while :; do sleep 0.05; done";
+    const stream = childOutput(script(text, { signal: controller.signal }));
+    await stream.next();
+    controller.abort(reason);
+    expect((await drain(stream)).error).toBe(reason);
+  });
+
+  test('a signal that is aborted already starts nothing', async () => {
+    const { controller, reason } = aborting();
+    controller.abort(reason);
+    const path = join(await temporaryDirectory(), 'started');
+    await expect(runChild(script(`touch ${path}`, { signal: controller.signal }))).rejects.toBe(reason);
+    await expect(readFile(path)).rejects.toThrow('ENOENT');
+  });
+});
+
+describe('what a program is given', () => {
+  test('its environment is the one asked for and nothing more', async () => {
+    const env = { PATH: process.env['PATH'], GREETING: 'hello' };
+    const { stdout } = await runChild(script('env', { env, command: 'env', args: [] }));
+    expect(stdout.trim().split('\n').sort()).toEqual(['GREETING=hello', `PATH=${process.env['PATH']}`]);
+  });
+
+  test('arguments go through as they are: no shell is involved', async () => {
+    const args = ['%s|', '$HOME', '`id`', 'a b', '; rm -rf x', '*'];
+    const { stdout } = await runChild(script('', { command: 'printf', args }));
+    expect(stdout).toBe(`${args.slice(1).join('|')}|`);
+  });
+
+  test('stdin is empty unless it is asked for', async () => {
+    expect((await runChild(script('cat'))).stdout).toBe('');
+    const child = await startChild(script('cat', { stdin: 'pipe' }));
+    child.stdin?.end('through the pipe');
+    const chunks: Buffer[] = [];
+    for await (const chunk of child.stdout) chunks.push(chunk as Buffer);
+    expect(Buffer.concat(chunks).toString()).toBe('through the pipe');
+    expect(await child.exited).toEqual({ code: 0, signal: null });
+  });
+
+  test('a program that does not read its stdin does not end ours', async () => {
+    const child = await startChild(script('exit 0', { stdin: 'pipe' }));
+    child.stdin?.write(Buffer.alloc(1_000_000));
+    child.stdout.resume();
+    expect((await child.exited).code).toBe(0);
+  });
+
+  test('cwd is where it runs', async () => {
+    const cwd = await temporaryDirectory();
+    expect((await runChild(script('pwd -P', { cwd }))).stdout.trim()).toBe(cwd);
+  });
+});
+
+describe('what a program tells', () => {
+  test('the message holds the end of stderr, where the reason stands', async () => {
+    const text = 'i=0; while [ $i -lt 2000 ]; do echo "line $i"; i=$((i+1)); done >&2; echo "the reason" >&2; exit 1';
+    const { error } = await drain(childOutput(script(text)));
+    const { message } = error as BackupError;
+    expect(message).toMatch(/the reason$/);
+    expect(message).not.toContain('line 1\n');
+    expect(message.length).toBeLessThan(9_000);
+  });
+
+  test('running it to its end tells status and output, whatever the status', async () => {
+    const result = await runChild(script('echo out; echo err >&2; exit 7'));
+    expect(result).toEqual({ code: 7, signal: null, stdout: 'out\n', stderr: 'err' });
+  });
+
+  test('one that is missing, or is no program, is TOOL_MISSING', async () => {
+    const file = join(await temporaryDirectory(), 'pg_dump');
+    await writeFile(file, 'text', { mode: 0o644 });
+    for (const command of ['no-such-program', '/nonexistent/pg_dump', file]) {
+      const { error } = await drain(childOutput(script('', { command, label: 'pg_dump' })));
+      expect(error).toMatchObject({ code: 'TOOL_MISSING', path: command });
+      expect((error as BackupError).hint).toContain('pg_dump');
+    }
+  });
+});
