@@ -25,10 +25,7 @@ export async function* through(
  * chunk is still queued, Node's zstd closes the frame with that chunk and then writes a second, empty one, which
  * its own decoder (24.x) refuses when a chunk ends within it.
  */
-async function* takenWhole(
-  input: ByteStream,
-  transform: Transform,
-): AsyncGenerator<Buffer, void, undefined> {
+async function* takenWhole(input: ByteStream, transform: Transform): AsyncGenerator<Buffer, void, undefined> {
   yield* input;
   // A transform that has failed closes instead, which the pipeline learns by itself.
   await new Promise<void>((resolve) => {

@@ -114,7 +114,11 @@ describe('a manifest that cannot be read', () => {
     ['claims to be encrypted', (text) => text.replace('"encrypted": false', '"encrypted": true')],
   ])('because it %s is reported, not thrown, and hides no other', async (_, damage) => {
     const { bed, text } = await good();
-    await plant(bed, daily(2), damage(text.replaceAll(daily(1), daily(2)).replaceAll('20261101', '20261102')));
+    await plant(
+      bed,
+      daily(2),
+      damage(text.replaceAll(daily(1), daily(2)).replaceAll('20261101', '20261102')),
+    );
     expect(listed(bed)).toEqual([daily(1)]);
     expect(bed.context.catalogue.faults()).toMatchObject([{ code: 'MANIFEST_CORRUPT', path: daily(2) }]);
     await expect(bed.context.catalogue.read(daily(2))).rejects.toMatchObject({ code: 'MANIFEST_CORRUPT' });
@@ -280,10 +284,7 @@ describe('what lies at the location', () => {
     await writeFile(join(bed.root, 'files', 'files_backup_app_20261103_020000.tar'), 'x');
     await writeFile(join(bed.root, 'database', daily(4)), 'x');
     await plant(bed, daily(4), 'damaged');
-    expect(await bed.context.catalogue.orphans()).toEqual([
-      daily(2),
-      'files_backup_app_20261103_020000.tar',
-    ]);
+    expect(await bed.context.catalogue.orphans()).toEqual([daily(2), 'files_backup_app_20261103_020000.tar']);
   });
 
   test('a name is taken by an archive, a partial, a rejected one, a manifest and a deletion', async () => {

@@ -1,12 +1,18 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { IndexFile } from '../../src/catalogue/index-file.ts';
+import type { Manifest, ManifestSummary } from '../../src/domain/manifest.ts';
 import { NO_ABORT } from '../support/fakes.ts';
 import { addBackup, daily } from '../support/stock.ts';
 import { openTestLocation, type TestLocation } from '../support/test-location.ts';
 
 async function published({ location }: TestLocation): Promise<unknown> {
   return JSON.parse(await readFile(location.index, 'utf8'));
+}
+
+function withoutContents(manifest: Manifest): ManifestSummary {
+  const { contents: _, ...summary } = manifest;
+  return summary;
 }
 
 function indexOf({ location, context }: TestLocation): IndexFile {
@@ -20,8 +26,7 @@ test('the index is every manifest without its contents, oldest first', async () 
   expect(await published(bed)).toEqual([]);
   const manifests = [await addBackup(bed, daily(2)), await addBackup(bed, daily(1, 'other'))];
   await index.publish(NO_ABORT);
-  const expected = manifests.toReversed().map(({ contents: _, ...summary }) => summary);
-  expect(await published(bed)).toEqual(expected);
+  expect(await published(bed)).toEqual(manifests.toReversed().map(withoutContents));
   expect((await stat(bed.location.index)).mode & 0o777).toBe(0o600);
 });
 

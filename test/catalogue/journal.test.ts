@@ -87,17 +87,12 @@ describe('the journal', () => {
       spawn(process.execPath, ['--input-type=module', '-e', code, name], { stdio: 'inherit' }),
     );
     const { journal, told } = open(path);
-    // Reads while it grows.
     const ends = Promise.all(writers.map((writer) => once(writer, 'close')));
-    let isOver = false;
-    const over = ends.then(() => {
-      isOver = true;
-    });
-    while (!isOver) {
+    // Reads while it grows.
+    while (writers.some(({ exitCode }) => exitCode === null)) {
       await journal.refresh();
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
-    await over;
     await journal.refresh();
     expect((await ends).map(([code_]) => code_ as number)).toEqual([0, 0, 0]);
     expect(journal.tornLines).toBe(0);
@@ -141,7 +136,10 @@ describe('a damaged journal', () => {
 
   test('what is no entry is counted and stops nothing', async () => {
     const path = await journalPath();
-    await writeFile(path, 'garbage\n{"event":"ended","at":"2026-11-20T02:00:00Z","job":"app","run":"r"}\n\n[]\n');
+    await writeFile(
+      path,
+      'garbage\n{"event":"ended","at":"2026-11-20T02:00:00Z","job":"app","run":"r"}\n\n[]\n',
+    );
     const { journal, told } = open(path);
     await journal.append(started('a'));
     expect(told).toEqual(['a']);

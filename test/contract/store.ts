@@ -9,9 +9,9 @@ import { NO_ABORT } from '../support/fakes.ts';
 export interface StoreUnderTest {
   store: Store;
   /** Every name in the store, whatever its state, sorted. */
-  names(): Promise<string[]>;
+  readonly names: () => Promise<string[]>;
   /** Puts something into the store that the store did not write. */
-  plant(name: string, text: string): Promise<void>;
+  readonly plant: (name: string, text: string) => Promise<void>;
 }
 
 const NAME = 'db_backup_app_20261120_120015.sql.gz';
@@ -187,7 +187,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       `database//${NAME}`,
       `database/x/${NAME}`,
       'database/',
-      `${NAME}`,
+      NAME,
       `/database/${NAME}`,
     ])('the key %j is refused by every operation', async (text) => {
       const { store, names } = await open();

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   type ArchiveName,
@@ -36,7 +36,8 @@ describe('the filename of an archive', () => {
   });
 
   test('is read back as it was written, whatever the source is called', () => {
-    fc.assert(fc.property(names, (name) => {
+    fc.assert(
+      fc.property(names, (name) => {
         expect(parseArchiveName(formatArchiveName(name))).toEqual(name);
       }),
     );
@@ -67,7 +68,8 @@ describe('the filename of an archive', () => {
 
 test('a timestamp is the UTC second of an instant, and read back as that', () => {
   expect(formatTimestamp(new Date('2025-10-24T12:00:15.999Z'))).toBe('20251024_120015');
-  fc.assert(fc.property(instants, (at) => {
+  fc.assert(
+    fc.property(instants, (at) => {
       expect(parseTimestamp(formatTimestamp(at))).toEqual(at);
     }),
   );

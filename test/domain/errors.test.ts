@@ -8,7 +8,11 @@ function systemError(code: string, path?: string): Error {
 
 describe('a BackupError', () => {
   test('shows code, message, hint and path in JSON, and neither cause nor stack', () => {
-    const error = new BackupError('DISK_FULL', 'no space', { hint: 'Free some.', path: '/x', cause: 'secret' });
+    const error = new BackupError('DISK_FULL', 'no space', {
+      hint: 'Free some.',
+      path: '/x',
+      cause: 'secret',
+    });
     expect(JSON.parse(JSON.stringify(error))).toEqual({
       code: 'DISK_FULL',
       message: 'no space',

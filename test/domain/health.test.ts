@@ -35,9 +35,12 @@ test('an overdue job, a failed last run and an archive that does not verify are 
   ]);
 });
 
-test.each(['succeeded', 'incomplete', 'skipped', 'cancelled'] as const)('a last run %s is none', (outcome) => {
-  expect(problemsOf([{ ...JOB, last_outcome: outcome }], [])).toEqual([]);
-});
+test.each(['succeeded', 'incomplete', 'skipped', 'cancelled'] as const)(
+  'a last run %s is none',
+  (outcome) => {
+    expect(problemsOf([{ ...JOB, last_outcome: outcome }], [])).toEqual([]);
+  },
+);
 
 test('a disabled job is none, whatever its last run did', () => {
   expect(problemsOf([{ ...JOB, enabled: false, overdue: true, last_outcome: 'failed' }], [])).toEqual([]);

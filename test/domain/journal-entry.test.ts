@@ -24,7 +24,7 @@ describe('a line of the journal', () => {
       const text = JSON.stringify(entry);
       for (let cut = 0; cut < text.length; cut += 1) {
         expect(parseJournalLine(text.slice(0, cut))).toBeUndefined();
-        if (cut > 0) expect(parseJournalLine(text.slice(cut))).toBeUndefined();
+        expect(parseJournalLine(text.slice(cut + 1))).toBeUndefined();
       }
     }
   });

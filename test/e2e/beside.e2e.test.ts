@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -92,11 +93,18 @@ test('a command that runs a job holds up the schedule of that job, and waits for
   expect(await daemon.stop()).toMatchObject({ status: 0 });
 });
 
-test('two prunes at once do not both take their share of a series', async () => {
+test('a prune waits for another one, so that two at once do not both take their share of a series', async () => {
   using workspace = new Workspace();
   workspace.configure({ jobs: { app: workspace.filesJob() }, retention: { days: 0, keepLast: 2 } });
   for (let count = 0; count < 4; count += 1) await workspace.backup('app');
+  const lock = join(workspace.location, '.locks/job.@prune');
+  const holder = spawn('flock', [lock, 'sleep', '2']);
+  let isHeld = true;
+  holder.once('close', () => {
+    isHeld = false;
+  });
   const both = await Promise.all([workspace.run(['prune']), workspace.run(['prune'])]);
+  expect(isHeld).toBe(false);
   expect(both.map(({ status }) => status)).toEqual([0, 0]);
   const removed = both.map((finished) => finished.json<{ removed_count: number }>().removed_count);
   expect(removed.toSorted((a, b) => a - b)).toEqual([0, 2]);

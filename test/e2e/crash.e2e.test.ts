@@ -34,23 +34,29 @@ function configure(workspace: Workspace): void {
 }
 
 function fromTemplate(): Workspace {
-  const workspace = new Workspace();
-  cpSync(template.location, workspace.location, { recursive: true });
-  configure(workspace);
-  return workspace;
+  return copyOf(template);
+}
+
+function copyOf(workspace: Workspace): Workspace {
+  const copy = new Workspace();
+  cpSync(workspace.location, copy.location, { recursive: true });
+  configure(copy);
+  return copy;
 }
 
 /**
  * Runs a command once for each change it makes to the disk, killed at that change, and calls `check` on what
  * is left. Returns how many there are.
+ * @param upTo only the first changes.
  */
 async function killAtEveryStep(
   args: readonly string[],
   create: () => Workspace,
   check: (workspace: Workspace) => Promise<void>,
+  upTo = Number.POSITIVE_INFINITY,
 ): Promise<number> {
   let next = 1;
-  let last = Number.POSITIVE_INFINITY;
+  let last = upTo + 1;
   const lane = async (): Promise<void> => {
     for (;;) {
       const step = next;
@@ -79,6 +85,7 @@ async function killAtEveryStep(
 
 test('kill -9 at every step of a backup: what is listed verifies, and the next start needs no help', async () => {
   const steps = await killAtEveryStep(['backup', 'app'], fromTemplate, async (workspace) => {
+    using untouched = copyOf(workspace);
     const app = await openApp(workspace);
     await expectListedVerify(app);
     const before = app.context.catalogue.list().map(({ filename }) => filename);
@@ -87,29 +94,37 @@ test('kill -9 at every step of a backup: what is listed verifies, and the next s
     expect(before.length).toBeLessThanOrEqual(4);
     await expectOrderAfterStart(workspace, app);
     await expectNextRunSucceeds(app, before.length + 1);
+    await expectCommandNeedsNoDaemon(untouched, before.length + 1);
   });
   expect(steps).toBeGreaterThan(25);
 });
 
-test('kill -9 at every step of a first backup: the next run of the command needs no daemon to tidy up', async () => {
+test('kill -9 while a new location is made: the next run makes what is missing', async () => {
   const create = () => {
     const workspace = new Workspace();
     configure(workspace);
     return workspace;
   };
-  const steps = await killAtEveryStep(['backup', 'app'], create, async (workspace) => {
-    const app = await openApp(workspace);
-    const before = app.context.catalogue.list().length;
-    await expectNextRunSucceeds(app, before + 1);
-    await expectListedVerify(app);
-    expect(workspace.stored().filter((path) => path.endsWith('.partial'))).toEqual([]);
-    expect(openRuns(workspace.journal())).toEqual([]);
-    const codes = workspace.ended('app').map(({ errors }) => errors[0]?.code);
-    // No end for a run that never began, INTERRUPTED for one that did, none for one that had ended.
-    expect([[undefined], ['INTERRUPTED', undefined], [undefined, undefined]]).toContainEqual(codes);
-  });
-  expect(steps).toBeGreaterThan(25);
+  const check = (workspace: Workspace) => expectCommandNeedsNoDaemon(workspace, 1);
+  expect(await killAtEveryStep(['backup', 'app'], create, check, 8)).toBe(8);
 });
+
+/** The command run again, with no daemon to tidy up before. */
+async function expectCommandNeedsNoDaemon(workspace: Workspace, expected: number): Promise<void> {
+  const app = await openApp(workspace);
+  const earlier = workspace
+    .ended('app')
+    .filter(({ archives }) => filenames.includes(archives[0] ?? '')).length;
+  await expectNextRunSucceeds(app, expected);
+  await expectListedVerify(app);
+  expect(workspace.stored().filter((path) => path.endsWith('.partial'))).toEqual([]);
+  expect(openRuns(workspace.journal())).toEqual([]);
+  const codes = workspace.ended('app').map(({ errors }) => errors[0]?.code);
+  // No end for a run that never began, INTERRUPTED for one that did, none for one that had ended.
+  expect([[undefined], ['INTERRUPTED', undefined], [undefined, undefined]]).toContainEqual(
+    codes.slice(earlier),
+  );
+}
 
 async function expectNextRunSucceeds(app: App, expected: number): Promise<void> {
   const [scheduled] = app.jobs;

@@ -16,14 +16,17 @@ const FAKE_VERSION = '99.0';
 const HANGS = `echo '-- PostgreSQL database dump'; sleep 1000`;
 const WRITES_ON = `while :; do echo '-- PostgreSQL database dump'; sleep 0.05; done`;
 
+/** Of this run alone: processes are found by it. */
+const DATABASE = `shutdown_e2e_${process.pid}`;
+
 let server: TestServer;
 let url: string;
 
 beforeAll(async () => {
   server = await usingCluster();
-  url = await server.createDatabase('shutdown_e2e');
+  url = await server.createDatabase(DATABASE);
   await server.psql(
-    'shutdown_e2e',
+    DATABASE,
     `CREATE TABLE noise (id int, data text);
      INSERT INTO noise SELECT n, md5(n::text) || md5((n * 7)::text) FROM generate_series(1, 60000) n;`,
   );
@@ -187,7 +190,7 @@ test('kill -9 while a database is dumped, committed or recorded: what is listed 
     expect(killed.signal).toBe('SIGKILL');
     await expectListedVerify(await openApp(workspace));
   }
-  await waitFor('the end of every pg_dump', () => processesWith("dbname='shutdown_e2e'").length === 0);
+  await waitFor('the end of every pg_dump', () => processesWith(`${DATABASE}'`).length === 0);
   await using daemon = await workspace.startDaemon();
   expect(workspace.remains()).toEqual([]);
   expect(openRuns(workspace.journal())).toEqual([]);

@@ -22,17 +22,16 @@ import { pack, scratch } from '../support/file-tree.ts';
 import { descendantsOf } from '../support/processes.ts';
 import { addBackup, contentsOf, daily } from '../support/stock.ts';
 import { namesIn } from '../support/temp-directory.ts';
-import {
-  NOW,
-  openTestLocation,
-  testJob,
-  type TestLocation,
-  testRequest,
-} from '../support/test-location.ts';
+import { NOW, openTestLocation, testJob, type TestLocation, testRequest } from '../support/test-location.ts';
 
 const FILENAME = 'db_backup_app_20261120_120015.sql.gz';
 
-function backup(bed: TestLocation, source: FakeSource, job = testJob(), signal = NO_ABORT): Promise<Manifest> {
+function backup(
+  bed: TestLocation,
+  source: FakeSource,
+  job = testJob(),
+  signal = NO_ABORT,
+): Promise<Manifest> {
   return backupSource(bed.context, job, source, testRequest(bed.clock.now()), signal);
 }
 
@@ -76,13 +75,7 @@ describe('a backup', () => {
       tool_version: '15.18',
     };
     const request = testRequest(bed.clock.now(), { actor: 'cli:alice', trigger: 'cli' });
-    const manifest = await backupSource(
-      bed.context,
-      testJob(),
-      new FakeSource({ facts }),
-      request,
-      NO_ABORT,
-    );
+    const manifest = await backupSource(bed.context, testJob(), new FakeSource({ facts }), request, NO_ABORT);
     const path = join(bed.root, 'database', FILENAME);
     const stored = await readFile(path);
     expect(gunzipSync(stored).toString()).toBe(dumpText());
@@ -141,7 +134,9 @@ describe('a backup', () => {
       contents: { entries: 1, bytes: 0, ...remarks },
     });
     expect(await namesIn(join(bed.root, 'files'))).toEqual([manifest.filename]);
-    expect(bed.log.some(({ level, msg }) => level === 'warn' && msg.includes('could not be read'))).toBe(true);
+    expect(bed.log.some(({ level, msg }) => level === 'warn' && msg.includes('could not be read'))).toBe(
+      true,
+    );
   });
 
   test('without compression is the dump itself', async () => {
@@ -175,8 +170,16 @@ describe('a backup', () => {
 describe('a capture that fails leaves nothing', () => {
   const text = dumpText();
   test.each([
-    ['half-way', failsAfter(text.slice(0, 200), new BackupError('TOOL_FAILED', 'pg_dump exited with status 1')), 'TOOL_FAILED'],
-    ['after its last byte', failsAfter(text, new BackupError('TOOL_FAILED', 'pg_dump exited')), 'TOOL_FAILED'],
+    [
+      'half-way',
+      failsAfter(text.slice(0, 200), new BackupError('TOOL_FAILED', 'pg_dump exited with status 1')),
+      'TOOL_FAILED',
+    ],
+    [
+      'after its last byte',
+      failsAfter(text, new BackupError('TOOL_FAILED', 'pg_dump exited')),
+      'TOOL_FAILED',
+    ],
     ['before its first byte', failsAfter('', new BackupError('SERVER_AUTH', 'no')), 'SERVER_AUTH'],
     ['by ending early without an error', yields(text.slice(0, -50)), 'DUMP_TRUNCATED'],
     ['by writing nothing', yields(''), 'DUMP_EMPTY'],

@@ -56,9 +56,7 @@ describe('retention', () => {
     expect(result).toMatchObject({ removed: [daily(2), daily(3)], errors: [], heldBack: [] });
     expect(listed(bed)).toEqual([daily(12), daily(15), daily(19)]);
     expect(await namesIn(join(bed.root, 'database'))).toEqual([daily(12), daily(15), daily(19)]);
-    expect(await namesIn(bed.location.manifests)).toEqual(
-      [12, 15, 19].map((day) => `${daily(day)}.json`),
-    );
+    expect(await namesIn(bed.location.manifests)).toEqual([12, 15, 19].map((day) => `${daily(day)}.json`));
     expect(result.decisions).toHaveLength(5);
     for (const { reasons } of result.decisions) expect(reasons.length).toBeGreaterThan(0);
     expect(await lastEntry(bed)).toMatchObject({
@@ -154,7 +152,7 @@ describe('removing more than half of a series', () => {
     await addBackup(bed, daily(18, 'other'));
     const result = await prune(bed.context, request(), NO_ABORT);
     expect(result.heldBack).toHaveLength(1);
-    expect(result.heldBack[0]).toMatch(/^app: Retention would remove 4 of 6/);
+    expect(result.heldBack[0]).toMatch(/^app: .*4 of 6/);
     expect(result.errors).toMatchObject([{ code: 'PRUNE_HELD_BACK' }]);
     // The other series is not held up by it.
     expect(result.removed).toEqual([daily(2, 'other')]);

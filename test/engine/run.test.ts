@@ -113,7 +113,11 @@ describe('a run', () => {
     const bed = await openTestLocation();
     const sources = [new FakeSource({ bytes: hangsAfter('--') }), new FakeSource({ name: 'other' })];
     const result = await run(bed, testJob({ sources, timeout_ms: 300 }));
-    expect(result).toMatchObject({ outcome: 'failed', archives: [], errors: [{ code: 'TIMEOUT', source: 'app' }] });
+    expect(result).toMatchObject({
+      outcome: 'failed',
+      archives: [],
+      errors: [{ code: 'TIMEOUT', source: 'app' }],
+    });
     expect(await namesIn(join(bed.root, 'database'))).toEqual([]);
   });
 
@@ -230,7 +234,11 @@ describe('hooks', () => {
   test('run around a run and are told of it', async () => {
     const bed = await openTestLocation();
     const file = join(await temporaryDirectory(), 'told');
-    const hooks = { before: hook(file, 'before'), after: hook(file, 'after'), failure: hook(file, 'failure') };
+    const hooks = {
+      before: hook(file, 'before'),
+      after: hook(file, 'after'),
+      failure: hook(file, 'failure'),
+    };
     const sources = [new FakeSource(), new FakeSource({ name: 'other' })];
     const result = await run(bed, testJob({ sources, hooks }));
     const [first, second] = result.archives.map(({ filepath }) => filepath);
@@ -286,7 +294,10 @@ describe('hooks', () => {
     expect(result).toMatchObject({ outcome: 'failed', errors: [{ code: 'TIMEOUT' }] });
     const after = await run(bed, testJob({ hooks: { after: ['sleep', '300'] }, timeout_ms: 400 }));
     expect(after.outcome).toBe('succeeded');
-    expect(bed.log.findLast(({ step }) => step === 'hook')).toMatchObject({ level: 'error', code: 'TIMEOUT' });
+    expect(bed.log.findLast(({ step }) => step === 'hook')).toMatchObject({
+      level: 'error',
+      code: 'TIMEOUT',
+    });
   });
 
   test('of a run that a shutdown ends still run', async () => {

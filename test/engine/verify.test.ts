@@ -63,7 +63,10 @@ describe.each(VERIFY_LEVELS)('at level %s', (level) => {
   test('archives that were swapped are found', async () => {
     const bed = await openTestLocation();
     const one = await backupOf(bed);
-    const other = await backupOf(bed, new FakeSource({ name: 'other', bytes: yields(dumpText(['7\tseven'])) }));
+    const other = await backupOf(
+      bed,
+      new FakeSource({ name: 'other', bytes: yields(dumpText(['7\tseven'])) }),
+    );
     const [first, second] = [await readFile(one.filepath), await readFile(other.filepath)];
     await writeFile(one.filepath, second);
     await writeFile(other.filepath, first);
@@ -147,7 +150,9 @@ describe('no verdict', () => {
     const manifest = await backupOf(bed);
     const reason = new BackupError('CANCELLED', 'stopped');
     const signal = AbortSignal.abort(reason);
-    await expect(verifyArchive(bed.context, manifest.filename, 'contents', SCOPE, signal)).rejects.toBe(reason);
+    await expect(verifyArchive(bed.context, manifest.filename, 'contents', SCOPE, signal)).rejects.toBe(
+      reason,
+    );
     expect(bed.context.catalogue.find(manifest.filename)?.verification).toEqual(manifest.verification);
   });
 

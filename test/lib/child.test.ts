@@ -149,7 +149,8 @@ describe('what a program is given', () => {
 
 describe('what a program tells', () => {
   test('the message holds the end of stderr, where the reason stands', async () => {
-    const text = 'i=0; while [ $i -lt 2000 ]; do echo "line $i"; i=$((i+1)); done >&2; echo "the reason" >&2; exit 1';
+    const text =
+      'i=0; while [ $i -lt 2000 ]; do echo "line $i"; i=$((i+1)); done >&2; echo "the reason" >&2; exit 1';
     const { error } = await drain(childOutput(script(text)));
     const { message } = error as BackupError;
     expect(message).toMatch(/the reason$/);

@@ -15,11 +15,18 @@ function logIn(code: string, options = "{ level: 'info', pretty: false }") {
 
 describe('the log', () => {
   test('goes to stderr, one JSON object a line, with the level in words', () => {
-    const { stdout, stderr } = logIn("log.info({ step: 'start', job: 'app' }, 'hello'); log.debug('not this');");
+    const { stdout, stderr } = logIn(
+      "log.info({ step: 'start', job: 'app' }, 'hello'); log.debug('not this');",
+    );
     expect(stdout).toBe('');
     const lines = stderr.trim().split('\n');
     expect(lines).toHaveLength(1);
-    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 'info', msg: 'hello', step: 'start', job: 'app' });
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      level: 'info',
+      msg: 'hello',
+      step: 'start',
+      job: 'app',
+    });
   });
 
   test('has written everything when the process ends abruptly', () => {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { parseArchiveName, parseTimestamp } from '../../src/domain/archive-name.ts';
+import { type JournalEntry, parseJournalLine, type RunEnded } from '../../src/domain/journal-entry.ts';
 import type { DatabaseContents, Manifest } from '../../src/domain/manifest.ts';
 import { formatSize } from '../../src/domain/size.ts';
 import type { Location } from '../../src/catalogue/location.ts';
@@ -69,4 +70,39 @@ export async function addBackup(
 /** `db_backup_<source>_202611<day>_020000.sql.gz` */
 export function daily(day: number, source = 'app'): string {
   return `db_backup_${source}_202611${String(day).padStart(2, '0')}_020000.sql.gz`;
+}
+
+/** The journal's line of a run that added these archives, unless other facts are given. */
+export function endedEntry(archives: string[], facts: Partial<RunEnded> = {}): RunEnded {
+  return {
+    event: 'ended',
+    at: '2026-11-19T02:00:00.000Z',
+    run: 'r',
+    job: 'nightly',
+    trigger: 'schedule',
+    actor: 'daemon',
+    outcome: 'succeeded',
+    duration_ms: 1,
+    archives,
+    errors: [],
+    ...facts,
+  };
+}
+
+/** Backups of these days that the journal knows of. */
+export async function addRecorded(bed: TestLocation, ...days: number[]): Promise<void> {
+  for (const day of days) await addBackup(bed, daily(day));
+  await bed.context.journal.append(endedEntry(days.map((day) => daily(day))));
+}
+
+/** Takes a backup's files away, by other means than ours. */
+export async function lose({ location }: TestLocation, day: number): Promise<void> {
+  await rm(location.archivePath('database', daily(day)));
+  await rm(location.manifestPath(daily(day)));
+}
+
+/** Every line of the journal; undefined stands for one that is no entry. */
+export async function journalEntries({ location }: TestLocation): Promise<(JournalEntry | undefined)[]> {
+  const text = await readFile(location.journal, 'utf8').catch(() => '');
+  return text.split('\n').filter(Boolean).map(parseJournalLine);
 }

@@ -1,0 +1,113 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { describe, expect, test } from 'vitest';
+import { composeApp, composeJobs, cronOf, policiesOf } from '../src/compose.ts';
+import type { Config, JobConfig } from '../src/config/config.ts';
+import { runJob } from '../src/engine/run.ts';
+import { verifyArchive } from '../src/engine/verify.ts';
+import { FakeClock, FakeSource, NO_ABORT } from './support/fakes.ts';
+import { namesIn, temporaryDirectory } from './support/temp-directory.ts';
+import { NOW, testJob, testRequest } from './support/test-location.ts';
+
+const SILENT = pino({ level: 'silent' });
+
+async function config(facts: Partial<Config> = {}): Promise<Config> {
+  const directory = await temporaryDirectory();
+  const tree = join(directory, 'tree');
+  await mkdir(tree);
+  await writeFile(join(tree, 'note.txt'), 'a note\n');
+  const job: JobConfig = {
+    ...testJob({ timezone: 'Europe/Lisbon' }),
+    sources: [{ type: 'files', name: 'tree', directories: [{ name: 'tree', path: tree }], exclude: [] }],
+  };
+  return {
+    enabled: true,
+    timezone: 'UTC',
+    location: join(directory, 'location'),
+    jobs: [job],
+    concurrency: 1,
+    requireMount: false,
+    retention: { schedule: '30 3 * * *', policy: { ...job.retention, days: 7 } },
+    http: { host: '127.0.0.1', port: 0 },
+    ...facts,
+  };
+}
+
+describe('an app', () => {
+  test('backs up, lists, verifies and publishes with the adapters of the machine', async () => {
+    const clock = new FakeClock(NOW);
+    const app = await composeApp(await config(), SILENT, { create: true }, { clock });
+    const [scheduled] = app.jobs;
+    if (scheduled === undefined) throw new Error('no job');
+    const { outcome, archives } = await runJob(
+      app.context,
+      scheduled.job,
+      testRequest(clock.now()),
+      NO_ABORT,
+    );
+    expect(outcome).toBe('succeeded');
+    const filename = archives[0]?.filename ?? '';
+    expect(archives[0]).toMatchObject({
+      type: 'files',
+      directories: ['tree'],
+      contents: { entries: 2, bytes: 7 },
+      timestamp: '20261120_120015',
+    });
+    const scope = { job: '@verify', run: '', actor: 'x' };
+    expect((await verifyArchive(app.context, filename, 'contents', scope, NO_ABORT)).valid).toBe(true);
+    await app.index.publish(NO_ABORT);
+    expect(await namesIn(app.context.location.root)).toEqual([
+      '.locks',
+      'backups_metadata.json',
+      'database',
+      'files',
+      'journal.jsonl',
+      'manifests',
+    ]);
+    const report = await app.status.health(app.jobs, new Set());
+    expect(report).toMatchObject({
+      status: 'ok',
+      jobs: [{ job: 'nightly', next_run: '2026-11-21T02:00:00.000Z' }],
+    });
+    expect(await app.metrics.registry.metrics()).toContain(
+      'cofre_runs_total{job="nightly",outcome="succeeded"} 1',
+    );
+  });
+
+  test('at a location that is missing is made only when it may be', async () => {
+    const missing = await config();
+    await expect(composeApp(missing, SILENT, { create: false })).rejects.toMatchObject({
+      code: 'LOCATION_UNUSABLE',
+    });
+    const app = await composeApp(missing, SILENT, { create: true });
+    expect(app.context.location.root).toBe(missing.location);
+  });
+
+  test('two of them share nothing', async () => {
+    const one = await composeApp(await config(), SILENT, { create: true });
+    const two = await composeApp(await config(), SILENT, { create: true });
+    one.events.failed('index', {}, (await import('../src/domain/errors.ts')).toBackupError(new Error('x')));
+    expect(await one.metrics.registry.metrics()).toContain('cofre_errors_total{step="index"} 1');
+    expect(await two.metrics.registry.metrics()).toContain('cofre_errors_total{step="index"} 0');
+  });
+});
+
+test('an override takes the place of the real sources', async () => {
+  const { name, type } = composeJobs(await config(), {
+    openSource: ({ name }) => new FakeSource({ name }),
+  })[0]?.job.sources[0] ?? { name: '', type: '' };
+  expect({ name, type }).toEqual({ name: 'tree', type: 'database' });
+});
+
+test('retention goes by the job of a source, and by the top level for one that no job has any more', async () => {
+  const whole = await config();
+  const policyOf = policiesOf(whole);
+  expect(policyOf('tree')).toEqual({ policy: whole.jobs[0]?.retention, timezone: 'Europe/Lisbon' });
+  expect(policyOf('gone')).toEqual({ policy: whole.retention.policy, timezone: 'UTC' });
+});
+
+test('a schedule that validation let through by mistake is told as a fault of the configuration', () => {
+  expect(() => cronOf('0 0 31 2 *', 'UTC')).toThrow(/never/);
+  expect(cronOf('@daily', 'UTC').expression).toBe('@daily');
+});
