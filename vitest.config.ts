@@ -7,6 +7,8 @@ export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // Many of these tests mostly wait for processes; by itself vitest leaves a core of two idle.
+    maxWorkers: 2,
     projects: [
       {
         extends: true,

@@ -7,21 +7,18 @@ import type { Config, JobConfig, SourceConfig } from './config/config.ts';
 import { parseCron } from './domain/cron.ts';
 import { BackupError } from './domain/errors.ts';
 import type { Job } from './domain/job.ts';
-import type { Clock, Inspectable, Inspector, Source } from './domain/ports.ts';
+import type { Clock, Source } from './domain/ports.ts';
 import type { EngineContext } from './engine/context.ts';
 import { Events } from './engine/events.ts';
 import { Metrics } from './engine/metrics.ts';
 import type { PolicyOf } from './engine/prune.ts';
 import type { ScheduledJob } from './engine/scheduled-job.ts';
 import { Status } from './engine/status.ts';
-import { CustomDumpInspector } from './inspect/custom-dump.ts';
-import { PlainDumpInspector } from './inspect/plain-dump.ts';
-import { TarTreeInspector } from './inspect/tar-tree.ts';
+import { Inspectors } from './compose-inspectors.ts';
 import type { Logger } from './lib/log.ts';
 import { SystemClock } from './lib/system-clock.ts';
 import { FilesSource } from './sources/files/files-source.ts';
 import { PostgresSource } from './sources/postgres/postgres-source.ts';
-import { findTool } from './sources/postgres/tools.ts';
 import { DirectoryStore } from './stores/directory-store.ts';
 import { VERSION } from './version.ts';
 
@@ -37,6 +34,7 @@ export interface App {
   readonly context: EngineContext;
   readonly jobs: readonly ScheduledJob[];
   readonly policyOf: PolicyOf;
+  readonly inspectors: Inspectors;
   readonly index: IndexFile;
   readonly metrics: Metrics;
   readonly events: Events;
@@ -58,6 +56,7 @@ export async function composeApp(
   const metrics = new Metrics();
   const events = new Events(log, metrics);
   journal.onEntry((entry) => events.journaled(entry));
+  const inspectors = new Inspectors(config);
   const context: EngineContext = {
     location,
     catalogue,
@@ -66,13 +65,14 @@ export async function composeApp(
     events,
     clock: overrides.clock ?? new SystemClock(),
     openCodec: createCodec,
-    openInspector: inspectorsOf(config),
+    openInspector: (archive, stop) => inspectors.open(archive, stop),
   };
   return {
     config,
     context,
     jobs: composeJobs(config, overrides),
     policyOf: policiesOf(config),
+    inspectors,
     index: new IndexFile(location, catalogue),
     metrics,
     events,
@@ -121,38 +121,4 @@ export function openSource(source: SourceConfig): Source {
     default:
       return source satisfies never;
   }
-}
-
-function inspectorsOf(config: Config) {
-  const binDirs = new Map(
-    config.jobs.flatMap(({ sources }) =>
-      sources.map((source) => [source.name, source.type === 'postgres' ? source.binDir : undefined] as const),
-    ),
-  );
-  return async (archive: Inspectable, signal: AbortSignal): Promise<Inspector> => {
-    switch (archive.format) {
-      case 'plain':
-        return new PlainDumpInspector();
-      case 'tar':
-        return new TarTreeInspector();
-      case 'custom': {
-        const major = Number(/\d+/.exec(archive.tool_version ?? '')?.[0] ?? 0);
-        const { env } = process;
-        const binDir = binDirs.get(archive.source);
-        const { path } = await findTool('pg_restore', major, {
-          binDir,
-          env,
-          signal,
-          neededBy: 'the archive',
-        });
-        return new CustomDumpInspector({ pgRestore: path, env, signal });
-      }
-      case 'directory':
-        throw new BackupError('TOOL_MISSING', 'this version of cofre does not read the directory format', {
-          hint: 'Use the version of cofre that wrote the archive, or a newer one.',
-        });
-      default:
-        return archive.format satisfies never;
-    }
-  };
 }

@@ -13,6 +13,8 @@ const MANIFEST_SUFFIX = '.json';
 const DELETING_SUFFIX = '.json.deleting';
 /** A directory changed this recently may change again within the same tick of its mtime. */
 const RACY_MS = 100;
+/** cofre changes manifests by renaming, which shows in the directory; a hand that edits one in place does not. */
+const IN_PLACE_MS = 10_000;
 
 interface Loaded {
   summary: ManifestSummary | undefined;
@@ -36,6 +38,7 @@ export class Catalogue {
   readonly #store: Store;
   readonly #loaded = new Map<string, Loaded>();
   #seenMtime_ms = -1;
+  #lookedAt_ms = 0;
   #generation = 0;
   #sorted: ManifestSummary[] | undefined;
 
@@ -208,7 +211,9 @@ export class Catalogue {
   #refresh(): void {
     const directory = this.#location.manifests;
     const { mtimeMs } = statSync(directory);
-    if (mtimeMs === this.#seenMtime_ms) return;
+    const ticks_ms = performance.now();
+    if (mtimeMs === this.#seenMtime_ms && ticks_ms - this.#lookedAt_ms < IN_PLACE_MS) return;
+    this.#lookedAt_ms = ticks_ms;
     const names = new Set(readdirSync(directory).filter((name) => name.endsWith(MANIFEST_SUFFIX)));
     let changed = false;
     for (const filename of this.#loaded.keys()) {

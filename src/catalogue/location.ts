@@ -9,6 +9,8 @@ import { makeDirectory, type Owner, ownerOf } from '../lib/ownership.ts';
 
 /** How long a command waits for a lock that another process holds. */
 export const LOCK_WAIT_MS = 30_000;
+/** How long the lock of a process that was just killed may take to be free: its helper has to notice. */
+export const LOCK_SETTLE_MS = 1_000;
 
 /**
  * `daemon` for its lifetime, `job.<job>` for a run of the job, `run.<source>` while capturing, `catalogue` for

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import type { Location } from '../catalogue/location.ts';
+import { LOCK_SETTLE_MS, type Location } from '../catalogue/location.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { Service } from '../domain/ports.ts';
 import type { EngineContext } from '../engine/context.ts';
@@ -103,7 +103,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 async function lockLocation(location: Location, signal: AbortSignal): Promise<KernelLock> {
   const path = location.lockPath('daemon');
   try {
-    const lock = await location.lock('daemon', signal, 0);
+    const lock = await location.lock('daemon', signal, LOCK_SETTLE_MS);
     // Only a note for people: a full disk, which a prune may clear, must not keep a daemon from its start.
     await writeFile(
       path,

@@ -1,3 +1,4 @@
+import { LOCK_SETTLE_MS } from '../catalogue/location.ts';
 import { BackupError } from '../domain/errors.ts';
 import type { RunEnded, RunStarted } from '../domain/journal-entry.ts';
 import { endedEntry } from '../domain/run-entries.ts';
@@ -12,7 +13,7 @@ export async function recover(context: EngineContext, signal: AbortSignal): Prom
   for (const job of context.journal.histories.names()) {
     await unlessBusy(async () => {
       // A command that runs the job right now holds this lock.
-      await using _lock = await context.location.lock(`job.${job}`, signal, 0);
+      await using _lock = await context.location.lock(`job.${job}`, signal, LOCK_SETTLE_MS);
       await closeDeadRuns(context, job);
     });
   }

@@ -1,4 +1,4 @@
-import { LOCK_WAIT_MS } from '../catalogue/location.ts';
+import { LOCK_SETTLE_MS, LOCK_WAIT_MS } from '../catalogue/location.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { Hooks, Job } from '../domain/job.ts';
 import type { RunError } from '../domain/journal-entry.ts';
@@ -25,7 +25,7 @@ export async function runJob(
   signal: AbortSignal,
 ): Promise<RunResult> {
   try {
-    const wait_ms = request.trigger === 'cli' ? LOCK_WAIT_MS : 0;
+    const wait_ms = request.trigger === 'cli' ? LOCK_WAIT_MS : LOCK_SETTLE_MS;
     await using lock = await context.location.lock(`job.${job.name}`, signal, wait_ms);
     await context.journal.refresh();
     await closeDeadRuns(context, job.name);
@@ -111,7 +111,9 @@ async function notRun(
   const busy = fault.code === 'LOCK_BUSY';
   const error = busy ? new BackupError('SKIPPED', `another process is running the job ${job.name}`) : fault;
   const outcome = busy ? 'skipped' : fault.code === 'CANCELLED' ? 'cancelled' : 'failed';
-  const entry = endedEntry(identityOf(job.name, request), startedAt, context.clock.now(), {
+  // A cancelled one has not answered its due time, which is made up for later.
+  const identity = identityOf(job.name, outcome === 'cancelled' ? { ...request, due: undefined } : request);
+  const entry = endedEntry(identity, startedAt, context.clock.now(), {
     outcome,
     errors: runErrors(error),
     missed: missed + (due === undefined ? 0 : 1),

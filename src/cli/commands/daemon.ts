@@ -7,6 +7,8 @@ import type { Session } from '../session.ts';
 
 /** `cofre daemon`: runs until SIGTERM or SIGINT; SIGHUP reads the configuration again. */
 export async function daemon(session: Session): Promise<Answer> {
+  // From the first moment, for without a listener SIGHUP ends the process; the file it means is being read anyway.
+  process.on('SIGHUP', ignoreHangup);
   const loaded = await session.load();
   for (const warning of loaded.warnings) session.log.warn({ step: 'config' }, warning);
   session.log.info({ step: 'config', path: loaded.path }, `configuration read from ${loaded.path}`);
@@ -19,7 +21,7 @@ export async function daemon(session: Session): Promise<Answer> {
       return next.config;
     });
   };
-  process.on('SIGHUP', onHangup);
+  process.on('SIGHUP', onHangup).off('SIGHUP', ignoreHangup);
   const onStop = () => {
     // Something that hangs beyond every deadline must not keep the service manager waiting.
     setTimeout(() => {
@@ -39,3 +41,5 @@ export async function daemon(session: Session): Promise<Answer> {
   }
   return { status: 0, json: { stopped: true }, text: '' };
 }
+
+function ignoreHangup(): void {}
