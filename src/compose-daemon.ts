@@ -51,6 +51,7 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
         await status.updateGauges(jobs);
         return { contentType: metrics.registry.contentType, text: await metrics.registry.metrics() };
       },
+      failed: (error) => events.failed('http', {}, error),
     },
     {
       ...app.config.http,

@@ -1,6 +1,7 @@
 /** What a job backs up: one database, or a set of directories. Messages state what is allowed (see leaves.ts). */
 import { z } from 'zod';
 import { SOURCE_NAME } from '../domain/archive-name.ts';
+import { POSTGRES_URI_START } from '../domain/postgres-uri.ts';
 import { choice, duration, flag, list, matching, section, text } from './leaves.ts';
 
 export const NAME_ALLOWED =
@@ -8,18 +9,17 @@ export const NAME_ALLOWED =
 const SOURCE_NAME_ALLOWED = `${NAME_ALLOWED}, not ending in "_globals"`;
 const MEMBER_ALLOWED = 'a name without "/", not "." or ".."';
 const ENV_NAME_ALLOWED = 'the name of an environment variable: letters, digits and "_"';
-const URL_SCHEME = /^postgres(?:ql)?(?:\+[\w.-]+)?:\/\//;
 
 export const URL_ALLOWED = 'a URI beginning with postgres://, postgresql:// or postgresql+driver://';
 const SECRET_ALLOWED = `exactly one of {"env": NAME}, {"file": PATH} or {"credential": NAME}; or ${URL_ALLOWED}`;
 
 export function isPostgresUrl(value: string): boolean {
-  return URL_SCHEME.test(value);
+  return POSTGRES_URI_START.test(value);
 }
 
 export const secretSchema = z.union(
   [
-    matching(URL_SCHEME, SECRET_ALLOWED),
+    matching(POSTGRES_URI_START, SECRET_ALLOWED),
     section(
       {
         env: matching(/^[A-Za-z_][A-Za-z0-9_]*$/, ENV_NAME_ALLOWED).describe(

@@ -27,6 +27,7 @@ export const STEPS = [
   'index',
   'schedule',
   'reload',
+  'http',
   'run',
 ] as const;
 export type Step = (typeof STEPS)[number];

@@ -1,5 +1,5 @@
 import Fastify, { type FastifyInstance } from 'fastify';
-import { BackupError } from '../domain/errors.ts';
+import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { HealthReport } from '../domain/health.ts';
 import type { Service } from '../domain/ports.ts';
 
@@ -13,6 +13,8 @@ export interface Observed {
   notReady(): Promise<string | undefined>;
   health(): Promise<HealthReport>;
   metrics(): Promise<{ contentType: string; text: string }>;
+  /** Told of what made a route fail. */
+  failed(error: BackupError): void;
 }
 
 export interface HttpOptions {
@@ -85,8 +87,12 @@ export function createServer(observed: Observed): FastifyInstance {
   });
   server.setErrorHandler(async (error, _request, reply) => {
     const { statusCode } = error as { statusCode?: number };
-    const status = statusCode !== undefined && statusCode < 500 ? statusCode : 500;
-    return reply.code(status).send({ error: { code: 'INTERNAL', message: (error as Error).message } });
+    if (statusCode !== undefined && statusCode < 500) {
+      return reply.code(statusCode).send({ error: { code: 'USAGE', message: (error as Error).message } });
+    }
+    const fault = toBackupError(error);
+    observed.failed(fault);
+    return reply.code(500).send({ error: fault });
   });
   return server;
 }

@@ -231,6 +231,15 @@ describe('hooks', () => {
     return (await readFile(file, 'utf8').catch(() => '')).trim().split('\n');
   }
 
+  test('what a hook prints to stdout neither stops it nor becomes its error', async () => {
+    const bed = await openTestLocation();
+    const chatty = ['sh', '-c', 'head -c 20000000 /dev/zero; echo why >&2; exit 3'];
+    const { outcome, errors } = await run(bed, testJob({ hooks: { before: chatty } }));
+    expect(outcome).toBe('failed');
+    expect(errors).toMatchObject([{ code: 'HOOK_FAILED' }]);
+    expect(errors[0]?.message).toContain('exited with status 3: why');
+  });
+
   test('run around a run and are told of it', async () => {
     const bed = await openTestLocation();
     const file = join(await temporaryDirectory(), 'told');

@@ -10,6 +10,7 @@ const FINE: Observed = {
   notReady: async () => undefined,
   health: async () => HEALTHY,
   metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: 'cofre_up 1\n' }),
+  failed: () => undefined,
 };
 const BROKEN: Observed = {
   notReady: async () => {
@@ -21,6 +22,7 @@ const BROKEN: Observed = {
   metrics: async () => {
     throw new TypeError('x is not a function');
   },
+  failed: () => undefined,
 };
 const ROUTES = ['/livez', '/readyz', '/health', '/metrics'] as const;
 
@@ -85,10 +87,15 @@ describe('the routes', () => {
   test.each(['/readyz', '/health', '/metrics'])(
     'an error behind %s is 500, as JSON without a stack',
     async (url) => {
-      const { statusCode, headers, body } = await get(url, BROKEN);
+      const failed: BackupError[] = [];
+      const { statusCode, headers, body } = await get(url, {
+        ...BROKEN,
+        failed: (error) => failed.push(error),
+      });
       expect(statusCode).toBe(500);
+      expect(failed).toHaveLength(1);
+      expect(JSON.parse(body)).toEqual({ error: failed[0]?.toJSON() });
       expect(headers['content-type']).toContain('application/json');
-      expect(JSON.parse(body)).toMatchObject({ error: { message: expect.any(String) as string } });
       expect(body).not.toMatch(/\bat .*\.ts|node_modules|stack/);
     },
   );

@@ -1,7 +1,7 @@
 import { BackupError } from '../../domain/errors.ts';
+import { POSTGRES_URI_START } from '../../domain/postgres-uri.ts';
 import { ALLOWED_KEYWORDS, isKeyword, refusalOf } from './libpq-keywords.ts';
 
-const SCHEME = /^postgres(?:ql)?(?:\+[a-z0-9_]+)?:\/\//;
 /** A parameter of `pg` alone, which asks for the behaviour that every URI has here. */
 const PG_COMPAT = 'uselibpqcompat';
 
@@ -14,7 +14,7 @@ const PG_COMPAT = 'uselibpqcompat';
  * of parameters: where a password is not encoded, what looks like a host may be the rest of it.
  */
 export function parseConnectionUri(uri: string): Map<string, string> {
-  const scheme = SCHEME.exec(uri)?.[0];
+  const scheme = POSTGRES_URI_START.exec(uri)?.[0];
   if (scheme === undefined) {
     throw malformed('it does not start with postgresql:// (also allowed: postgres://, postgresql+driver://)');
   }

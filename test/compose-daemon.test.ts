@@ -1,0 +1,49 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import { composeApp } from '../src/compose.ts';
+import { composeDaemon } from '../src/compose-daemon.ts';
+import type { Config } from '../src/config/config.ts';
+import { loadConfig } from '../src/config/load.ts';
+import { temporaryDirectory } from './support/temp-directory.ts';
+
+/** A configuration with one job of this name. */
+async function configWith(job: string, directory: string): Promise<Config> {
+  const path = join(directory, `${job}.json`);
+  const sources = [{ type: 'files', name: 'tree', directories: ['./tree'] }];
+  const jobs = { [job]: { schedule: '0 0 29 2 *', sources } };
+  await writeFile(path, JSON.stringify({ location: './location', http: { port: 0 }, jobs }));
+  return (await loadConfig({ path, env: {}, cwd: directory })).config;
+}
+
+test('of two reloads at once the later one stays, however long the first takes to load', async () => {
+  const directory = await temporaryDirectory();
+  await mkdir(join(directory, 'tree'));
+  const [first, older, newer] = await Promise.all(
+    ['first', 'older', 'newer'].map((job) => configWith(job, directory)),
+  );
+  if (first === undefined || older === undefined || newer === undefined) throw new Error('no config');
+  const log: { msg: string; jobs?: string[] }[] = [];
+  const destination = { write: (line: string) => log.push(JSON.parse(line) as { msg: string }) };
+  const app = await composeApp(first, pino({ level: 'info' }, destination), { create: true });
+  const daemon = composeDaemon(app, pino({ level: 'info' }, destination));
+  const { promise: slow, resolve } = Promise.withResolvers<Config>();
+  const reloads = [daemon.reload(() => slow), daemon.reload(async () => newer)];
+  resolve(older);
+  await Promise.all(reloads);
+  expect(log.flatMap(({ jobs }) => jobs ?? [])).toEqual(['older', 'newer']);
+});
+
+test('a reload that does not load leaves the old configuration and is counted', async () => {
+  const directory = await temporaryDirectory();
+  const config = await configWith('only', directory);
+  const app = await composeApp(config, pino({ level: 'silent' }), { create: true });
+  const daemon = composeDaemon(app, pino({ level: 'silent' }));
+  await daemon.reload(async () => {
+    throw new Error('no such file');
+  });
+  const text = await app.metrics.registry.metrics();
+  expect(text).toContain('cofre_config_last_reload_successful 0');
+  expect(text).toContain('cofre_errors_total{step="reload"} 1');
+});
