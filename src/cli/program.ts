@@ -13,6 +13,8 @@ type Work = (session: Session) => Promise<Answer> | Answer;
 /** Runs one command line and returns its exit status. Never throws. */
 export async function runCli(argv: readonly string[]): Promise<ExitStatus> {
   const json = argv.includes('--json');
+  endWithReader(process.stdout);
+  endWithReader(process.stderr);
   let status: ExitStatus = 0;
   const program = createProgram(async (flags, work, level) => {
     status = await runCommand(flags, work, level);
@@ -28,6 +30,13 @@ export async function runCli(argv: readonly string[]): Promise<ExitStatus> {
     const message = isBare ? 'no command given' : error.message.replace(/^error: /, '').replaceAll('\n', ' ');
     return printError(new BackupError('USAGE', message, { hint: 'See `cofre --help`.' }), json);
   }
+}
+
+/** `cofre list | head`: a reader that has seen enough is no fault. Any other error of the stream is thrown. */
+function endWithReader(stream: NodeJS.WriteStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
 }
 
 async function runCommand(flags: CommonFlags, work: Work, level: LogLevel): Promise<ExitStatus> {

@@ -8,6 +8,8 @@ export interface HealthReport {
   uptime: number;
   /** Why the status is not `ok`, for people. */
   problems: string[];
+  /** What needs a look without being a failure of backups: a retention that is held back. */
+  warnings: string[];
   jobs: JobHealth[];
   series: SeriesHealth[];
 }
@@ -30,8 +32,11 @@ export interface SeriesHealth {
   archives: number;
   newest: string;
   newest_at: string;
+  /** False also when its file is gone. */
   verified: boolean;
   verified_at: string;
+  /** The manifest is there, the archive file is not, or has another size. */
+  missing: boolean;
 }
 
 /** The problems that make the answer 503: overdue jobs, failed last runs, newest archives that do not verify. */
@@ -42,8 +47,9 @@ export function problemsOf(jobs: readonly JobHealth[], series: readonly SeriesHe
     if (overdue) problems.push(`job ${job} is overdue: no success since it was due at ${overdue_since}`);
     if (last_outcome === 'failed') problems.push(`the last run of job ${job} failed`);
   }
-  for (const { newest, verified } of series) {
-    if (!verified) problems.push(`the newest archive ${newest} does not verify`);
+  for (const { newest, verified, missing } of series) {
+    if (missing) problems.push(`the file of the newest archive ${newest} is gone or was changed`);
+    else if (!verified) problems.push(`the newest archive ${newest} does not verify`);
   }
   return problems;
 }

@@ -6,8 +6,11 @@
  * - `now` is the time of the newest verified archive and never later than the clock, so that a series that
  *   stopped does not age away, and a clock that jumped does not empty it.
  * - The newest verified archive, the newest complete one and the pinned ones are kept whatever the policy.
+ * - An archive dated later than the clock was written under a wrong one: it is kept, and neither counts nor
+ *   fills the place of one whose time is right.
  * - A plan that would remove more than half of the series removes nothing unless it is forced.
  */
+import { isFarAhead } from './due.ts';
 import { bucketsIn } from './retention-buckets.ts';
 import {
   formatAge,
@@ -75,7 +78,8 @@ export function planRetention(
 ): RetentionPlan {
   const bucketOf = bucketsIn(timezone);
   const archives = series.toSorted(oldestFirst);
-  const verified = archives.filter((archive) => archive.verified);
+  const judged = archives.filter(({ at }) => !isFarAhead(at, clockNow));
+  const verified = judged.filter((archive) => archive.verified);
   const newest = verified.at(-1);
   const now = newest !== undefined && newest.at < clockNow ? newest.at : clockNow;
   const context: Context = {
@@ -85,10 +89,12 @@ export function planRetention(
     inspection_days: Math.max(policy.days, INSPECTION_DAYS),
     now,
   };
-  const decisions = archives.map((archive) => decide(archive, context));
+  const decisions = archives.map((archive) =>
+    isFarAhead(archive.at, clockNow) ? keepFuture(archive) : decide(archive, context),
+  );
   const removing = decisions.filter(({ action }) => action === 'remove').length;
-  if (options.force === true || removing <= archives.length / 2) return { decisions };
-  return holdBack(decisions, removing);
+  if (options.force === true || removing <= judged.length / 2) return { decisions };
+  return holdBack(decisions, removing, judged.length);
 }
 
 interface Context {
@@ -138,8 +144,13 @@ function judgeUnverified(archive: RetainableArchive, { newest, inspection_days, 
   };
 }
 
-function holdBack(decisions: readonly RetentionDecision[], removing: number): RetentionPlan {
-  const of = decisions.length;
+function keepFuture({ filename, pinned }: RetainableArchive): RetentionDecision {
+  const reasons = ['dated later than the clock: written while it was wrong', ...(pinned ? ['pinned'] : [])];
+  return { filename, action: 'keep', reasons };
+}
+
+/** @param of How many archives were judged. */
+function holdBack(decisions: readonly RetentionDecision[], removing: number, of: number): RetentionPlan {
   const figures = `${removing} of ${of} archives in one go`;
   return {
     decisions: decisions.map((decision) =>

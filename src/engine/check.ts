@@ -3,7 +3,7 @@ import type { Job } from '../domain/job.ts';
 import type { Finding, Source } from '../domain/ports.ts';
 import { formatSize } from '../domain/size.ts';
 import type { EngineContext } from './context.ts';
-import { takeInventory } from './inventory.ts';
+import { type InventoryFault, takeInventory } from './inventory.ts';
 
 /** Whether every source of the jobs can be read as a whole. */
 export async function checkSources(jobs: readonly Job[], signal: AbortSignal): Promise<Finding[]> {
@@ -49,16 +49,35 @@ async function checkDirectory(context: EngineContext, signal: AbortSignal): Prom
   return findings;
 }
 
+const STOCK_FINDINGS = {
+  orphan: {
+    severity: 'warning',
+    code: 'ARCHIVE_UNKNOWN',
+    hint: 'Delete the file if it is not needed; it restores by hand if it is.',
+  },
+  manifest: {
+    severity: 'error',
+    code: 'MANIFEST_CORRUPT',
+    hint: 'Repair the manifest from a copy, or move it away; the archive restores by hand.',
+  },
+  missing: {
+    severity: 'error',
+    code: 'ARCHIVE_MISSING',
+    hint: 'Look for who removed or changed it; `cofre delete` accepts the loss.',
+  },
+  lost: {
+    severity: 'error',
+    code: 'ARCHIVE_MISSING',
+    hint: 'Look for who removed it; `cofre delete` accepts the loss.',
+  },
+} as const satisfies Record<InventoryFault['kind'], Pick<Finding, 'severity' | 'code' | 'hint'>>;
+
 async function checkStock(context: EngineContext): Promise<Finding[]> {
-  return (await takeInventory(context)).map(({ filename, kind, detail }) => ({
-    severity: kind === 'orphan' ? 'warning' : 'error',
-    code: kind === 'lost' ? 'ARCHIVE_MISSING' : kind === 'manifest' ? 'MANIFEST_CORRUPT' : 'ARCHIVE_UNKNOWN',
+  const faults = await takeInventory(context);
+  return faults.map(({ filename, kind, detail }) => ({
+    ...STOCK_FINDINGS[kind],
     path: filename,
     message: detail,
-    hint:
-      kind === 'orphan'
-        ? 'Delete the file if it is not needed; it restores by hand if it is.'
-        : 'Look for who removed or damaged it.',
   }));
 }
 

@@ -12,6 +12,7 @@ import { endedEntry, identityOf, startedEntry } from '../domain/run-entries.ts';
 import type { EngineContext } from './context.ts';
 import { refusePinned } from './deletion.ts';
 import type { Scope } from './events.ts';
+import { missingArchives } from './inventory.ts';
 import { journal, newRunId, taskOutcome } from './journaling.ts';
 import { closeDeadRuns } from './recover.ts';
 import { sweepLocation } from './sweep.ts';
@@ -49,7 +50,7 @@ export async function prune(
   request: PruneRequest,
   signal: AbortSignal,
 ): Promise<PruneResult> {
-  if (request.dryRun) return { removed: [], errors: [], ...decideAll(context, request) };
+  if (request.dryRun) return { removed: [], errors: [], ...(await decideAll(context, request)) };
   // Two at once would each take its half of a series; and who holds it knows that an open run is a dead one.
   await using _lock = await context.location.lock(`job.${PRUNE_TASK}`, signal);
   await context.journal.refresh();
@@ -62,7 +63,7 @@ async function pruneLocked(
   request: PruneRequest,
   signal: AbortSignal,
 ): Promise<PruneResult> {
-  const { decisions, heldBack } = decideAll(context, request);
+  const { decisions, heldBack } = await decideAll(context, request);
 
   const { actor } = request;
   const startedAt = context.clock.now();
@@ -102,11 +103,11 @@ async function pruneLocked(
   return { removed, decisions, heldBack, errors };
 }
 
-function decideAll(
+async function decideAll(
   context: EngineContext,
   request: PruneRequest,
-): Pick<PruneResult, 'decisions' | 'heldBack'> {
-  const plans = planAll(context, request);
+): Promise<Pick<PruneResult, 'decisions' | 'heldBack'>> {
+  const plans = await planAll(context, request);
   return {
     decisions: plans.flatMap((plan) => plan.decisions),
     heldBack: plans.flatMap((plan) =>
@@ -115,7 +116,9 @@ function decideAll(
   };
 }
 
-function planAll(context: EngineContext, request: PruneRequest) {
+async function planAll(context: EngineContext, request: PruneRequest) {
+  // A file that is gone must not count as the verified archive that makes another one superfluous.
+  const missing = await missingArchives(context);
   const bySource = new Map<string, ManifestSummary[]>();
   for (const manifest of context.catalogue.list()) {
     const series = bySource.get(manifest.source);
@@ -127,17 +130,23 @@ function planAll(context: EngineContext, request: PruneRequest) {
     const now = context.clock.now();
     return {
       source,
-      ...planRetention(series.map(retainable), policy, timezone, now, { force: request.force }),
+      ...planRetention(
+        series.map((manifest) => retainable(manifest, missing)),
+        policy,
+        timezone,
+        now,
+        { force: request.force },
+      ),
     };
   });
 }
 
-function retainable(manifest: ManifestSummary): RetainableArchive {
+function retainable(manifest: ManifestSummary, missing: ReadonlySet<string>): RetainableArchive {
   return {
     filename: manifest.filename,
     at: parseTimestamp(manifest.timestamp) ?? new Date(manifest.created_at),
     pinned: manifest.pinned,
-    verified: manifest.verification.ok,
+    verified: manifest.verification.ok && !missing.has(manifest.filename),
     incomplete: manifest.incomplete,
   };
 }

@@ -32,8 +32,10 @@ export async function scrub(
     .toSorted((a, b) => (a.verification.at < b.verification.at ? -1 : 1));
   const results: VerifyResult[] = [];
   const errors: RunError[] = [];
-  for (const { filename, source } of archives.slice(0, Math.ceil(archives.length * request.share))) {
-    if (signal.aborted) break;
+  const wanted = Math.ceil(archives.length * request.share);
+  for (const { filename, source } of archives) {
+    // One that cannot be checked takes no place, or it would take the same one each time.
+    if (signal.aborted || results.length === wanted) break;
     try {
       const result = await verifyArchive(context, filename, 'contents', scope, signal);
       results.push(result);

@@ -1,5 +1,5 @@
 import { nextDue } from '../domain/cron.ts';
-import { fireTime } from '../domain/due.ts';
+import { fireTime, isFarAhead } from '../domain/due.ts';
 import { type BackupError, toBackupError } from '../domain/errors.ts';
 import { type HealthReport, type JobHealth, problemsOf, type SeriesHealth } from '../domain/health.ts';
 import type { JobHistory } from '../domain/job-history.ts';
@@ -33,13 +33,17 @@ export class Status {
     const jobsHealth = jobs.map((scheduled) => this.#jobHealth(scheduled, now, running));
     const fault = await this.#locationFault();
     const manifests = fault === undefined ? this.#context.catalogue.list() : [];
-    const series = [...newestOf(manifests).values()].map(seriesHealth);
+    const newest = [...newestOf(manifests, now).values()];
+    const series = await Promise.all(
+      newest.map(async (each) => seriesHealth(each, await this.#isStored(each))),
+    );
     const problems = [...(fault === undefined ? [] : [fault.message]), ...problemsOf(jobsHealth, series)];
     return {
       status: problems.length === 0 ? 'ok' : 'failing',
       version: this.#version,
       uptime: Math.floor((performance.now() - this.#startedTicks_ms) / 1000),
       problems,
+      warnings: this.#warnings(),
       jobs: jobsHealth,
       series,
     };
@@ -72,7 +76,7 @@ export class Status {
     if (prunedAt === undefined) metrics.pruneLastSuccess.remove();
     else metrics.pruneLastSuccess.set(Date.parse(prunedAt) / 1000);
     // Without its location the daemon still answers, and then says nothing of the archives.
-    if ((await this.#locationFault()) === undefined) await this.#updateArchiveGauges();
+    if ((await this.#locationFault()) === undefined) await this.#updateArchiveGauges(now);
     else for (const gauge of [metrics.locationBytes, metrics.locationFree]) gauge.remove();
   }
 
@@ -83,7 +87,17 @@ export class Status {
     );
   }
 
-  async #updateArchiveGauges(): Promise<void> {
+  async #isStored({ newest: { type, filename, size } }: Series): Promise<boolean> {
+    return (await this.#context.store.stat(`${type}/${filename}`))?.size === size;
+  }
+
+  /** What the last prune could not do. It is repeated by the next, so it concerns today. */
+  #warnings(): string[] {
+    const errors = this.#context.journal.histories.of(PRUNE_TASK).lastEnded?.errors ?? [];
+    return errors.map(({ message }) => message);
+  }
+
+  async #updateArchiveGauges(now: Date): Promise<void> {
     const metrics = this.#metrics;
     const manifests = this.#context.catalogue.list();
     const gauges = [
@@ -93,7 +107,7 @@ export class Status {
       metrics.verifyLastSuccess,
     ];
     for (const gauge of gauges) gauge.reset();
-    for (const { newest, archives, verifiedAt_ms } of newestOf(manifests).values()) {
+    for (const { newest, archives, verifiedAt_ms } of newestOf(manifests, now).values()) {
       const { source, type } = newest;
       metrics.archives.set({ source, type }, archives);
       metrics.archiveLastSize.set({ source, type }, newest.size);
@@ -139,14 +153,18 @@ interface Series {
   verifiedAt_ms: number;
 }
 
-/** One entry a source, from manifests given oldest first. */
-function newestOf(manifests: readonly ManifestSummary[]): Map<string, Series> {
+/**
+ * One entry a source, from manifests given oldest first. One dated later than the clock, written under a wrong
+ * one, is the newest only where there is no other.
+ */
+function newestOf(manifests: readonly ManifestSummary[], now: Date): Map<string, Series> {
   const series = new Map<string, Series>();
   for (const manifest of manifests) {
     const known = series.get(manifest.source);
     const at_ms = manifest.verification.ok ? Date.parse(manifest.verification.at) : 0;
+    const isFuture = isFarAhead(new Date(manifest.created_at), now);
     series.set(manifest.source, {
-      newest: manifest,
+      newest: known !== undefined && isFuture ? known.newest : manifest,
       archives: (known?.archives ?? 0) + 1,
       verifiedAt_ms: Math.max(known?.verifiedAt_ms ?? 0, at_ms),
     });
@@ -154,13 +172,14 @@ function newestOf(manifests: readonly ManifestSummary[]): Map<string, Series> {
   return series;
 }
 
-function seriesHealth({ newest, archives }: Series): SeriesHealth {
+function seriesHealth({ newest, archives }: Series, isStored: boolean): SeriesHealth {
   return {
     source: newest.source,
     archives,
     newest: newest.filename,
     newest_at: newest.created_at,
-    verified: newest.verification.ok,
+    verified: newest.verification.ok && isStored,
     verified_at: newest.verification.at,
+    missing: !isStored,
   };
 }

@@ -38,6 +38,11 @@ const NO_VERDICT = new Set([
   'INTERNAL',
 ]);
 
+/** Of the errors of reading only EIO is the archive's: no permission or no descriptor left says nothing of its bytes. */
+function isOurs({ code, cause }: BackupError): boolean {
+  return code === 'IO_FAILED' && (cause as NodeJS.ErrnoException | undefined)?.code !== 'EIO';
+}
+
 /**
  * Reads an archive to its end and compares: at level `checksum` size and SHA-256 of the stored bytes, at
  * `contents` also that they decode to the end and hold what was seen while they were written. One pass.
@@ -64,7 +69,7 @@ export async function verifyBytes(
   } catch (error) {
     signal.throwIfAborted();
     const fault = toBackupError(error);
-    if (NO_VERDICT.has(fault.code)) throw fault;
+    if (NO_VERDICT.has(fault.code) || isOurs(fault)) throw fault;
     return { ok: false, detail: fault.message };
   }
   if (meter.bytes !== expected.size) {

@@ -85,6 +85,10 @@ export function createServer(observed: Observed): FastifyInstance {
     const { contentType, text } = await observed.metrics();
     return reply.type(contentType).send(text);
   });
+  server.setNotFoundHandler(async (request, reply) => {
+    const message = `there is nothing to ${request.method} at this path`;
+    return reply.code(404).send({ error: { code: 'USAGE', message } });
+  });
   server.setErrorHandler(async (error, _request, reply) => {
     const { statusCode } = error as { statusCode?: number };
     if (statusCode !== undefined && statusCode < 500) {

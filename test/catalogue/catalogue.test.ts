@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { formatManifest } from '../../src/catalogue/manifest-file.ts';
@@ -79,6 +79,16 @@ describe('the backups of a location', () => {
       await other.context.catalogue.add(manifestOf(bed.location, daily(1), { run }), NO_ABORT);
       expect(bed.context.catalogue.find(daily(1))?.run).toBe(run);
     }
+  });
+
+  test('a change within the tick of the one seen last is seen', async () => {
+    const bed = await openTestLocation();
+    const tick = new Date();
+    await utimes(bed.location.manifests, tick, tick);
+    expect(listed(bed)).toEqual([]);
+    await plant(bed, daily(1), formatManifest(manifestOf(bed.location, daily(1))));
+    await utimes(bed.location.manifests, tick, tick);
+    expect(listed(bed)).toEqual([daily(1)]);
   });
 
   test('are loaded by the thousand in one look, and the next look is cheap', async () => {

@@ -19,6 +19,7 @@ const SERIES: SeriesHealth = {
   newest_at: '2026-11-20T02:00:00.000Z',
   verified: true,
   verified_at: '2026-11-20T02:00:00.000Z',
+  missing: false,
 };
 
 test('a job that never ran and a verified archive are no problem', () => {

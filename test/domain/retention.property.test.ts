@@ -92,9 +92,8 @@ describe('of any series, policy, time zone and clock', () => {
   test('a series that stopped does not age away, whatever the clock says later', () => {
     fc.assert(
       fc.property(SERIES, POLICY, ZONES, fc.nat(100 * 365 * 86_400_000), (series, policy, zone, later_ms) => {
-        const newest = newestOf(series.filter(({ verified }) => verified));
-        fc.pre(newest !== undefined);
-        const then = newest?.at ?? new Date();
+        fc.pre(series.some(({ verified }) => verified));
+        const then = newestOf(series)?.at ?? new Date();
         const afterwards = new Date(then.getTime() + later_ms);
         expect(planRetention(series, policy, zone, afterwards)).toEqual(
           planRetention(series, policy, zone, then),

@@ -312,3 +312,29 @@ describe('traps others fell into', () => {
     }
   });
 });
+
+describe('archives dated by a wrong clock', () => {
+  const future = archive('2099-01-01T00:00:00Z');
+
+  test('one in the future is kept, and takes the place of none whose time is right', () => {
+    const series = [archive('2026-11-22T02:00:00Z'), archive('2026-11-23T02:00:00Z'), future];
+    expect(kept(series, { ...OFF, keepLast: 1 })).toEqual(['2026-11-23T02:00:00Z', future.filename]);
+    expect(reasonsOf(series, { ...OFF, keepLast: 1 }, '2026-11-23T02:00:00Z')).toContain(
+      'newest verified archive',
+    );
+  });
+
+  test('it does not help a removal over the half that is held back', () => {
+    const series = [...dailyArchives('2026-11-23', 3), future];
+    expect(planRetention(series, { ...OFF, keepLast: 1 }, 'UTC', NOW).heldBack).toMatchObject({
+      removing: 2,
+      of: 3,
+    });
+  });
+
+  test('a clock that fell back behind all archives removes nothing', () => {
+    const series = dailyArchives('2026-11-23', 40);
+    const fallen = new Date('2001-01-01T00:00:00Z');
+    expect(kept(series, DEFAULTS, 'UTC', fallen)).toHaveLength(40);
+  });
+});

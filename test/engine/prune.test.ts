@@ -1,4 +1,4 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BackupError } from '../../src/domain/errors.ts';
@@ -239,6 +239,17 @@ test('a cancelled prune stops between two archives and says so', async () => {
   expect(await namesIn(bed.location.manifests)).not.toContain(`${daily(1)}.json.deleting`);
 });
 
+test('a prune waits for another one, and decides only then', async () => {
+  const bed = await locationWith([2, 3, 12, 15, 19]);
+  const lock = await bed.location.lock('job.@prune', NO_ABORT, 0);
+  const pruning = prune(bed.context, request(), NO_ABORT);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  expect(listed(bed)).toHaveLength(5);
+  await bed.context.catalogue.update(daily(2), (manifest) => ({ ...manifest, pinned: true }), NO_ABORT);
+  await lock[Symbol.asyncDispose]();
+  expect(await pruning).toMatchObject({ removed: [daily(3)], errors: [] });
+});
+
 test('two prunes at once take turns', async () => {
   const bed = await locationWith([2, 3, 12, 15, 19]);
   const other = await openTestLocation({ root: bed.root });
@@ -255,4 +266,14 @@ test('archives whose manifest cannot be read are not touched', async () => {
   await writeFile(bed.location.manifestPath(daily(1)), 'damaged');
   await prune(bed.context, request({ force: true }), NO_ABORT);
   expect(await namesIn(join(bed.root, 'database'))).toContain(daily(1));
+});
+
+test('retain deleted the newest: an archive whose file is gone does not stand for the good ones', async () => {
+  const bed = await openTestLocation();
+  for (const day of [1, 2]) await addBackup(bed, daily(day));
+  await rm(bed.location.archivePath('database', daily(2)));
+  const policyOf: PolicyOf = () => ({ policy: { ...NONE, keepLast: 1 }, timezone: 'UTC' });
+  const { removed } = await prune(bed.context, request({ policyOf }), NO_ABORT);
+  expect(removed).toEqual([]);
+  expect(await namesIn(join(bed.root, 'database'))).toEqual([daily(1)]);
 });

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { rm, stat, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { parseCron } from '../../src/domain/cron.ts';
 import type { Job } from '../../src/domain/job.ts';
@@ -55,6 +55,7 @@ describe('the health report', () => {
       version: '1.2.3',
       uptime: 0,
       problems: [],
+      warnings: [],
       jobs: [
         {
           job: 'nightly',
@@ -87,6 +88,7 @@ describe('the health report', () => {
         newest_at: '2026-11-20T12:00:15.000Z',
         verified: true,
         verified_at: '2026-11-20T12:00:15.000Z',
+        missing: false,
       },
     ]);
   });
@@ -116,9 +118,43 @@ describe('the health report', () => {
     await rm(bed.location.archivePath('database', daily(1)));
     await verifyArchive(bed.context, daily(1), 'contents', scope, NO_ABORT);
     expect(await health()).toEqual([]);
-    await rm(bed.location.archivePath('database', daily(2)));
+    const path = bed.location.archivePath('database', daily(2));
+    // As long as before, so that only reading it tells the difference.
+    await writeFile(path, Buffer.alloc((await stat(path)).size));
     await verifyArchive(bed.context, daily(2), 'contents', scope, NO_ABORT);
     expect(await health()).toEqual([`the newest archive ${daily(2)} does not verify`]);
+  });
+
+  test('is red as soon as the file of the newest archive is gone, before anything verifies it', async () => {
+    const bed = await openTestLocation();
+    for (const day of [1, 2]) await addBackup(bed, daily(day));
+    await rm(bed.location.archivePath('database', daily(2)));
+    const { problems, series } = await statusOf(bed).health([], NOBODY);
+    expect(problems).toEqual([`the file of the newest archive ${daily(2)} is gone or was changed`]);
+    expect(series).toMatchObject([{ newest: daily(2), verified: false, missing: true }]);
+  });
+
+  test('an archive dated by a wrong clock is the newest only where there is no other', async () => {
+    const bed = await openTestLocation();
+    const future = 'db_backup_app_20990101_000000.sql.gz';
+    await addBackup(bed, future);
+    const newest = async () => (await statusOf(bed).health([], NOBODY)).series[0]?.newest;
+    expect(await newest()).toBe(future);
+    await addBackup(bed, daily(2));
+    expect(await newest()).toBe(daily(2));
+  });
+
+  test('a retention that is held back is a warning, which does not make it red', async () => {
+    const bed = await openTestLocation();
+    for (const day of [1, 2, 3]) await addBackup(bed, daily(day));
+    const policy = { days: 0, keepLast: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0, yearly: 0 };
+    const policyOf = () => ({ policy, timezone: 'UTC' });
+    const request = { policyOf, dryRun: false, trigger: 'schedule', actor: 'daemon' } as const;
+    await prune(bed.context, { ...request, force: false }, NO_ABORT);
+    const held = await statusOf(bed).health([], NOBODY);
+    expect(held).toMatchObject({ status: 'ok', warnings: [expect.stringContaining('2 of 3 archives')] });
+    await prune(bed.context, { ...request, force: true }, NO_ABORT);
+    expect((await statusOf(bed).health([], NOBODY)).warnings).toEqual([]);
   });
 
   test('is red once a job is overdue: grace and its usual duration after a due time', async () => {

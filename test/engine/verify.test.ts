@@ -177,6 +177,14 @@ describe('no verdict', () => {
   });
 });
 
+test('an archive that was cut says by how much', async () => {
+  const bed = await openTestLocation();
+  const { filename, filepath, size } = await backupOf(bed);
+  await writeFile(filepath, (await readFile(filepath)).subarray(0, -1));
+  const { detail } = await verify(bed, filename, 'checksum');
+  expect(detail).toBe(`${size - 1} bytes are stored, ${size} were written`);
+});
+
 test('a disk that cannot read the bytes any more is a fault of the archive', async () => {
   const bed = await openTestLocation();
   const { filename } = await backupOf(bed);

@@ -5,7 +5,15 @@ import { BackupError } from '../../src/domain/errors.ts';
 import type { HealthReport } from '../../src/domain/health.ts';
 import { createServer, HttpServer, type Observed } from '../../src/http/server.ts';
 
-const HEALTHY: HealthReport = { status: 'ok', version: '1', uptime: 1, problems: [], jobs: [], series: [] };
+const HEALTHY: HealthReport = {
+  status: 'ok',
+  version: '1',
+  uptime: 1,
+  problems: [],
+  warnings: [],
+  jobs: [],
+  series: [],
+};
 const FINE: Observed = {
   notReady: async () => undefined,
   health: async () => HEALTHY,

@@ -14,7 +14,9 @@ import type { Session } from '../session.ts';
 
 /** `cofre backup [JOB…]`: runs the named jobs now, or every enabled one. */
 export async function backup(session: Session, names: readonly string[]): Promise<Answer> {
-  const app = await session.open({ create: true });
+  const loaded = await session.load();
+  for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);
+  const app = await session.openLoaded(loaded, { create: true });
   const { context } = app;
   const jobs = chooseJobs(app.jobs, names);
   const runs: RunResult[] = [];

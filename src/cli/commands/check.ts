@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { Finding } from '../../domain/ports.ts';
 import { composeJobs } from '../../compose.ts';
 import type { LoadedConfig } from '../../config/load.ts';
@@ -28,13 +29,26 @@ export async function check(session: Session): Promise<Answer> {
 
 /** A location that cannot be used is a finding too, and does not hide those of the sources. */
 async function locationFindings(session: Session, loaded: LoadedConfig): Promise<Finding[]> {
+  const { location, requireMount } = loaded.config;
+  if (!requireMount && !existsSync(location)) return [notYet(location)];
   try {
-    const { context } = await session.openLoaded(loaded, { create: true });
+    const { context } = await session.openLoaded(loaded, { create: false });
     return await checkLocation(context, session.signal);
   } catch (error) {
     session.signal.throwIfAborted();
     return [faultFinding(loaded.config.location, toBackupError(error))];
   }
+}
+
+/** Made by the first run, not by a look: made by another user, it would be in the way of the daemon's. */
+function notYet(location: string): Finding {
+  return {
+    severity: 'warning',
+    code: 'LOCATION_UNUSABLE',
+    path: location,
+    message: 'the location does not exist yet; the first run makes it',
+    hint: 'Is the path right? Its parent must be writable for the user that runs cofre.',
+  };
 }
 
 const MARKS = { error: 'ERROR  ', warning: 'warning', info: 'ok     ' } as const;
