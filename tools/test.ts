@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { installPromtool } from './promtool.ts';
 import { requirePostgresPrograms } from './require-postgres-programs.ts';
+import { installSystemdAnalyze } from './systemd-analyze.ts';
 
 /*
  * What `npm test` runs: every check and every test, to the end, whatever fails on the way. The last line
@@ -49,8 +50,10 @@ async function main(): Promise<number> {
 async function requirePrograms(): Promise<Tally> {
   const binDir = await requirePostgresPrograms();
   console.log(`PostgreSQL's programs: ${binDir}`);
-  // Where promtool cannot be had, the tests that need it fail and say what to type.
-  await installPromtool().catch((error: unknown) => console.log(String(error)));
+  // Where one of these cannot be had, the tests that need it fail and say what to type.
+  for (const install of [installPromtool, installSystemdAnalyze]) {
+    await install().catch((error: unknown) => console.log(String(error)));
+  }
   return NOTHING;
 }
 
