@@ -25,7 +25,7 @@ import { VERSION } from './version.ts';
 /** What is put in place of the real thing: by tests, and by the demo for its embedded database. */
 export interface Overrides {
   clock?: Clock;
-  openSource?: (source: SourceConfig) => Source;
+  openSource?: typeof openSource;
 }
 
 /** Everything that works on one location. */
@@ -41,15 +41,23 @@ export interface App {
   readonly status: Status;
 }
 
-/** @param create makes the location if it is missing. Throws LOCATION_UNUSABLE. */
+export interface OpenOptions {
+  /** Makes the location if it is missing. */
+  create: boolean;
+  /** False only looks, which also works where nothing can be written. Default: true. */
+  write?: boolean;
+}
+
+/** Throws LOCATION_UNUSABLE, and what composeJobs throws before anything is made. */
 export async function composeApp(
   config: Config,
   log: Logger,
-  options: { create: boolean },
+  { create, write = true }: OpenOptions,
   overrides: Overrides = {},
 ): Promise<App> {
   const { requireMount } = config;
-  const location = await Location.open(config.location, { requireMount, create: options.create });
+  const jobs = composeJobs(config, overrides);
+  const location = await Location.open(config.location, { requireMount, create, write });
   const store = new DirectoryStore(location.root, location.owner);
   const catalogue = new Catalogue(location, store);
   const journal = new Journal(location.journal, location.owner);
@@ -70,7 +78,7 @@ export async function composeApp(
   return {
     config,
     context,
-    jobs: composeJobs(config, overrides),
+    jobs,
     policyOf: policiesOf(config),
     inspectors,
     index: new IndexFile(location, catalogue),
@@ -80,13 +88,38 @@ export async function composeApp(
   };
 }
 
-/** The jobs of a configuration with their sources made real. */
+/** The jobs of a configuration with their sources made real. Throws CONFIG_INVALID with the faults of all. */
 export function composeJobs(config: Config, overrides: Overrides = {}): ScheduledJob[] {
   const open = overrides.openSource ?? openSource;
-  return config.jobs.map((job: JobConfig) => ({
-    job: { ...job, sources: job.sources.map((source) => open(source)) } satisfies Job,
+  const faults: BackupError[] = [];
+  const openAll = (sources: readonly SourceConfig[]) =>
+    sources.flatMap((source) => {
+      try {
+        return open(source, config.location);
+      } catch (error) {
+        if (!(error instanceof BackupError) || error.code !== 'CONFIG_INVALID') throw error;
+        faults.push(error);
+        return [];
+      }
+    });
+  const jobs = config.jobs.map((job: JobConfig) => ({
+    job: { ...job, sources: openAll(job.sources) } satisfies Job,
     cron: cronOf(job.schedule, job.timezone),
   }));
+  if (faults.length > 0) throw allOf(faults);
+  return jobs;
+}
+
+/** One error with a line for each. */
+function allOf(faults: readonly BackupError[]): BackupError {
+  const [first] = faults;
+  if (first !== undefined && faults.length === 1) return first;
+  const lines = [`the configuration has ${faults.length} faults:`, ...faults.map(({ message }) => message)];
+  const hints = new Set(faults.flatMap(({ hint }) => hint ?? []));
+  return new BackupError('CONFIG_INVALID', lines.join('\n'), {
+    hint: [...hints].join('\n  '),
+    cause: first,
+  });
 }
 
 /** The retention that goes for a source. */
@@ -108,8 +141,8 @@ export function cronOf(schedule: string, timezone: string) {
   return parsed.cron;
 }
 
-/** The adapter of the machine for a source. */
-export function openSource(source: SourceConfig): Source {
+/** The adapter of the machine for a source, which never reads the location. Throws CONFIG_INVALID. */
+export function openSource(source: SourceConfig, location: string): Source {
   switch (source.type) {
     case 'postgres':
       return new PostgresSource(source);
@@ -117,6 +150,7 @@ export function openSource(source: SourceConfig): Source {
       return new FilesSource({
         ...source,
         directories: source.directories.map(({ path, name }) => ({ path, as: name })),
+        leaveOut: [location],
       });
     default:
       return source satisfies never;

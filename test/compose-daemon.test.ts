@@ -47,3 +47,20 @@ test('a reload that does not load leaves the old configuration and is counted', 
   expect(text).toContain('cofre_config_last_reload_successful 0');
   expect(text).toContain('cofre_errors_total{step="reload"} 1');
 });
+
+test('a reload with a connection URI that is malformed leaves the old jobs and does not show it', async () => {
+  const directory = await temporaryDirectory();
+  const config = await configWith('only', directory);
+  const lines: string[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => lines.push(line) });
+  const app = await composeApp(config, log, { create: true });
+  const daemon = composeDaemon(app, log);
+  const path = join(directory, 'malformed.json');
+  const sources = [{ type: 'postgres', name: 'shop', url: 'postgresql://u:%ZZs3cret@h/d' }];
+  const jobs = { shop: { schedule: '0 0 29 2 *', sources } };
+  await writeFile(path, JSON.stringify({ location: './location', http: { port: 0 }, jobs }));
+  await daemon.reload(async () => (await loadConfig({ path, env: {}, cwd: directory })).config);
+  expect(await app.metrics.registry.metrics()).toContain('cofre_config_last_reload_successful 0');
+  expect(lines.join('')).toContain('source shop: the connection URI is malformed');
+  expect(lines.join('')).not.toContain('s3cret');
+});

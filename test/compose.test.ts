@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { composeApp, composeJobs, cronOf, policiesOf } from '../src/compose.ts';
@@ -11,6 +12,7 @@ import { namesIn, temporaryDirectory } from './support/temp-directory.ts';
 import { NOW, testJob, testRequest } from './support/test-location.ts';
 
 const SILENT = pino({ level: 'silent' });
+const NO_PATTERNS = { schemas: [], tables: [] };
 
 async function config(facts: Partial<Config> = {}): Promise<Config> {
   const directory = await temporaryDirectory();
@@ -91,6 +93,52 @@ describe('an app', () => {
     expect(await one.metrics.registry.metrics()).toContain('cofre_errors_total{step="index"} 1');
     expect(await two.metrics.registry.metrics()).toContain('cofre_errors_total{step="index"} 0');
   });
+});
+
+test('a location inside a directory that is backed up is in none of its archives', async () => {
+  const whole = await config();
+  const location = join(dirname(whole.location), 'tree', 'backups');
+  const app = await composeApp({ ...whole, location }, SILENT, { create: true });
+  const [scheduled] = app.jobs;
+  if (scheduled === undefined) throw new Error('no job');
+  for (let count = 0; count < 2; count += 1) {
+    const request = testRequest(new Date());
+    const { outcome, archives } = await runJob(app.context, scheduled.job, request, NO_ABORT);
+    expect(outcome).toBe('succeeded');
+    expect(archives[0]?.contents).toMatchObject({ entries: 2, bytes: 7, changed: [], incomplete: [] });
+  }
+});
+
+test('every source that cannot be opened is told at once, and nothing is made before', async () => {
+  const whole = await config();
+  const postgres = (name: string, url: string) => ({
+    type: 'postgres' as const,
+    name,
+    url,
+    format: 'plain' as const,
+    include: NO_PATTERNS,
+    exclude: NO_PATTERNS,
+    lockWaitTimeout_ms: 1_000,
+    exclusive: false,
+  });
+  const [job] = whole.jobs;
+  if (job === undefined) throw new Error('no job');
+  const faulty: Config = {
+    ...whole,
+    jobs: [
+      { ...job, sources: [postgres('a', 'postgresql://u:%ZZ@h/d'), ...job.sources] },
+      { ...job, name: 'other', sources: [postgres('b', 'postgresql://h:99999/d')] },
+    ],
+  };
+  await expect(composeApp(faulty, SILENT, { create: true })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: [
+      'the configuration has 2 faults:',
+      'source a: the connection URI is malformed: the password holds a % that is not followed by two hexadecimal digits of UTF-8',
+      'source b: the connection URI is malformed: a port is no number from 1 to 65535',
+    ].join('\n'),
+  });
+  expect(existsSync(whole.location)).toBe(false);
 });
 
 test('an override takes the place of the real sources', async () => {

@@ -1,8 +1,9 @@
-import { open, stat } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { toBackupError } from '../domain/errors.ts';
 import { Histories } from '../domain/job-history.ts';
 import { type JournalEntry, parseJournalLine } from '../domain/journal-entry.ts';
-import { adoptFile, FILE_MODE, type Owner } from '../lib/ownership.ts';
+import { openOwnFile } from '../lib/owned-file.ts';
+import { adoptFile, type Owner } from '../lib/ownership.ts';
 
 const READ_BYTES = 1024 * 1024;
 const NEWLINE = 0x0a;
@@ -66,7 +67,7 @@ export class Journal {
   }
 
   async #write(entry: JournalEntry): Promise<void> {
-    const file = await open(this.#path, 'a+', FILE_MODE);
+    const file = await openOwnFile(this.#path);
     try {
       const { size } = await file.stat();
       if (size === 0) await adoptFile(file, this.#owner);
@@ -133,7 +134,7 @@ export class Journal {
   }
 }
 
-async function endsWithNewline(file: Awaited<ReturnType<typeof open>>, size: number): Promise<boolean> {
+async function endsWithNewline(file: FileHandle, size: number): Promise<boolean> {
   const last = Buffer.alloc(1);
   await file.read(last, 0, 1, size - 1);
   return last[0] === NEWLINE;

@@ -18,6 +18,14 @@ export const LOCK_SETTLE_MS = 1_000;
  */
 export type LockName = 'daemon' | 'catalogue' | `job.${string}` | `run.${string}`;
 
+export interface LocationOptions {
+  requireMount: boolean;
+  /** Makes the location if it is missing. */
+  create: boolean;
+  /** False: only to be looked at. */
+  write: boolean;
+}
+
 /** The directory that holds everything, and where things lie in it. */
 export class Location {
   readonly root: string;
@@ -31,23 +39,29 @@ export class Location {
   }
 
   /**
-   * Makes the location ready: its directories exist and are writable. Throws LOCATION_UNUSABLE when it is
-   * not writable, or is no mount point although `requireMount` asks for one. Only with `create` may it be
-   * missing: a command that looks at backups must not answer from an empty directory it has just made.
+   * With `write`, makes the location ready: its directories exist and are writable. Without, only makes sure
+   * that there are manifests to read, so that backups can be looked at on a medium that is read-only. Throws
+   * LOCATION_UNUSABLE when it is not so, or it is no mount point although `requireMount` asks for one. Only
+   * with `create` may it be missing: a command that looks at backups must not answer from an empty directory
+   * it has just made.
    */
-  static async open(root: string, options: { requireMount: boolean; create: boolean }): Promise<Location> {
+  static async open(root: string, options: LocationOptions): Promise<Location> {
     try {
       // Looked at before anything is created: an unmounted disk must not be written beneath.
       if (options.requireMount && !(await isMountPoint(root).catch(() => false))) throw notMounted(root);
       if (options.create) await mkdir(root, { recursive: true, mode: 0o700 });
       const location = new Location(root, await ownerOf(root), options.requireMount);
+      if (!options.write) {
+        await location.#assertReadable();
+        return location;
+      }
       for (const directory of ['database', 'files', 'manifests', '.locks']) {
         await makeDirectory(join(root, directory), location.owner);
       }
       await location.#assertWritable();
       return location;
     } catch (error) {
-      throw unusable(root, error);
+      throw unusable(root, error, options.write ? 'write' : 'read');
     }
   }
 
@@ -91,13 +105,23 @@ export class Location {
     try {
       await this.#assertWritable();
     } catch (error) {
-      throw unusable(this.root, error);
+      throw unusable(this.root, error, 'write');
     }
   }
 
   async #assertWritable(): Promise<void> {
     for (const directory of ['', 'database', 'files', 'manifests', '.locks']) {
       await access(join(this.root, directory), constants.R_OK | constants.W_OK | constants.X_OK);
+    }
+  }
+
+  async #assertReadable(): Promise<void> {
+    await access(this.root, constants.R_OK | constants.X_OK);
+    try {
+      await access(this.manifests, constants.R_OK | constants.X_OK);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw noBackups(this.root, error);
+      throw error;
     }
   }
 
@@ -111,17 +135,29 @@ export class Location {
   }
 }
 
-function unusable(root: string, error: unknown): BackupError {
+function unusable(root: string, error: unknown, wanted: 'read' | 'write'): BackupError {
   if (error instanceof BackupError) return error;
   return new BackupError(
     'LOCATION_UNUSABLE',
     `the location ${root} cannot be used: ${(error as Error).message}`,
     {
       path: root,
-      hint: 'Create it, or mount it, and give the user that runs cofre write access to it.',
+      hint:
+        (error as NodeJS.ErrnoException).code === 'EROFS'
+          ? 'Its file system is mounted read-only: look in the system log for why, and remount it; backups can be listed and verified there as it is.'
+          : `Create it, or mount it, and give the user that runs cofre ${wanted} access to it.`,
       cause: error,
     },
   );
+}
+
+/** Rather than "there is no backup": it may be the wrong directory, or what an unmounted disk hides. */
+function noBackups(root: string, cause: unknown): BackupError {
+  return new BackupError('LOCATION_UNUSABLE', `the location ${root} has no directory of manifests`, {
+    path: root,
+    hint: 'Correct `location`, or mount the disk; if there was no backup yet, the first one makes it.',
+    cause,
+  });
 }
 
 function notMounted(root: string): BackupError {

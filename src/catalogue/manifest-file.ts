@@ -76,7 +76,9 @@ export function formatManifest(manifest: Manifest): string {
  */
 export function parseManifest(text: string, filename: string, root: string): Manifest {
   const name = parseArchiveName(filename);
-  const parsed = manifestSchema.safeParse(parseJson(text));
+  const json = parseJson(text);
+  if (json === undefined) throw corrupt(filename, 'it is not JSON');
+  const parsed = manifestSchema.safeParse(json);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw corrupt(filename, `${issue?.path.join('.') || 'the file'}: ${issue?.message ?? 'invalid'}`);
@@ -104,6 +106,7 @@ export function readManifestSync(path: string, filename: string, root: string): 
   return parseManifest(readFileSync(path, 'utf8'), filename, root);
 }
 
+/** Undefined, which no JSON text means, when it is none. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os';
-import { type App, composeApp } from '../compose.ts';
+import { type App, composeApp, type OpenOptions } from '../compose.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { BackupError } from '../domain/errors.ts';
 import { createLog, LOG_LEVELS, type Logger, type LogLevel } from '../lib/log.ts';
@@ -19,10 +19,10 @@ export interface Session {
   /** Who asked, for manifests and journal: `cli:alice`. */
   readonly actor: string;
   load(): Promise<LoadedConfig>;
-  /** @param create makes the location if it is missing: for commands that write backups. */
-  open(options?: { create: boolean }): Promise<App>;
+  /** For commands that write at a location which is there, unless the options say otherwise. */
+  open(options?: Partial<OpenOptions>): Promise<App>;
   /** As `open`, with the configuration at hand. */
-  openLoaded(loaded: LoadedConfig, options?: { create: boolean }): Promise<App>;
+  openLoaded(loaded: LoadedConfig, options?: Partial<OpenOptions>): Promise<App>;
 }
 
 export function createSession(flags: CommonFlags, signal: AbortSignal, defaultLevel: LogLevel): Session {
@@ -39,8 +39,8 @@ export function createSession(flags: CommonFlags, signal: AbortSignal, defaultLe
     Object.assign(process.env, loaded.env);
     return loaded;
   };
-  const openLoaded = (loaded: LoadedConfig, options = { create: false }) =>
-    composeApp(loaded.config, log, options);
+  const openLoaded = (loaded: LoadedConfig, options: Partial<OpenOptions> = {}) =>
+    composeApp(loaded.config, log, { create: false, ...options });
   return {
     flags,
     json: flags.json === true,

@@ -29,7 +29,9 @@ function archivesOfArchives({ jobs, location }: Config): string[] {
       return source.directories.flatMap(({ path }, index) => {
         if (!contains(path, location)) return [];
         const at = formatPath(['jobs', job.name, 'sources', sourceIndex, 'directories', index]);
-        return `${at}: the location ${location} lies in it, so that each archive would hold the archives before it; exclude it`;
+        return path === location
+          ? `${at}: it is the location itself, which is never backed up, so that this source fails`
+          : `${at}: the location ${location} lies in it and is left out`;
       });
     }),
   );

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { LOCK_SETTLE_MS, type Location } from '../catalogue/location.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
@@ -8,6 +8,7 @@ import { recover } from '../engine/recover.ts';
 import { sleep } from '../lib/abort.ts';
 import type { KernelLock } from '../lib/kernel-lock.ts';
 import type { Logger } from '../lib/log.ts';
+import { openOwnFile } from '../lib/owned-file.ts';
 import type { SystemdNotifier } from './systemd-notify.ts';
 
 /** A shutdown that takes longer than this is stuck: the process ends all the same. */
@@ -105,10 +106,7 @@ async function lockLocation(location: Location, signal: AbortSignal): Promise<Ke
   try {
     const lock = await location.lock('daemon', signal, LOCK_SETTLE_MS);
     // Only a note for people: a full disk, which a prune may clear, must not keep a daemon from its start.
-    await writeFile(
-      path,
-      `process ${process.pid} on ${hostname()}, since ${new Date().toISOString()}\n`,
-    ).catch(() => undefined);
+    await writeNote(path).catch(() => undefined);
     return lock;
   } catch (error) {
     if (!(error instanceof BackupError) || error.code !== 'LOCK_BUSY') throw error;
@@ -122,5 +120,15 @@ async function lockLocation(location: Location, signal: AbortSignal): Promise<Ke
         cause: error,
       },
     );
+  }
+}
+
+async function writeNote(path: string): Promise<void> {
+  const file = await openOwnFile(path);
+  try {
+    await file.truncate();
+    await file.writeFile(`process ${process.pid} on ${hostname()}, since ${new Date().toISOString()}\n`);
+  } finally {
+    await file.close();
   }
 }

@@ -12,7 +12,14 @@ export interface HookFacts {
   COFRE_ARCHIVES: string;
 }
 
-/** Runs one hook, if there is one, without a shell. Throws HOOK_FAILED. */
+/** Once a hook has ended, what it left running may hold its pipes for this long. */
+const PIPES_AFTER_EXIT_MS = 500;
+
+/**
+ * Runs one hook, if there is one, without a shell. Throws HOOK_FAILED. A hook is done when its program has
+ * ended: what that left in the background is neither waited for nor ended, and cannot write to the hook's
+ * stdout and stderr any more.
+ */
 export async function runHook(
   kind: keyof Hooks,
   hooks: Hooks,
@@ -24,7 +31,14 @@ export async function runHook(
   if (command === undefined) return;
   const label = `the ${kind} hook ${command}`;
   try {
-    const child = await startChild({ command, args, env: { ...process.env, ...facts }, signal, label });
+    const child = await startChild({
+      command,
+      args,
+      env: { ...process.env, ...facts },
+      signal,
+      label,
+      pipesAfterExit_ms: PIPES_AFTER_EXIT_MS,
+    });
     // Nobody wants what it prints there, and unread it would stop at a full pipe.
     child.stdout.resume();
     assertSucceeded(label, await child.exited, child.stderrTail(), signal);

@@ -13,7 +13,9 @@ export async function writeAtomically(path: string, content: string | Buffer, ow
   // The process id keeps two writers from sharing one temporary file.
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
   try {
-    const file = await open(temporary, 'w', FILE_MODE);
+    // Whatever bears the name is a leftover, or a link that somebody put in our way: `wx` opens neither.
+    await rm(temporary, { force: true });
+    const file = await open(temporary, 'wx', FILE_MODE);
     try {
       await adoptFile(file, owner);
       await file.writeFile(content);

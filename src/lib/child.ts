@@ -5,6 +5,8 @@ import { BackupError, toBackupError } from '../domain/errors.ts';
 
 /** How much of a child's stderr is kept for messages: its end, where the reason stands. */
 const STDERR_TAIL_BYTES = 8_192;
+/** How much of stdout `runChild` keeps. */
+const STDOUT_BYTES = 1024 * 1024;
 /** After SIGTERM a child has this long before SIGKILL. */
 const KILL_GRACE_MS = 5_000;
 
@@ -20,6 +22,12 @@ export interface ChildOptions {
   stdin?: 'ignore' | 'pipe';
   /** Shown in messages instead of the command, such as `pg_dump`. */
   label?: string;
+  /**
+   * Once the program has ended by itself, what it left running may hold its stdout and stderr for this long;
+   * then they are closed, `exited` settles, and no signal is sent to what is left. Without it the program
+   * counts as running until its pipes are closed. For programs whose stdout is not read to its end.
+   */
+  pipesAfterExit_ms?: number;
 }
 
 export interface Exit {
@@ -37,7 +45,10 @@ export interface Child {
   readonly stdin: Writable | null;
   /** The last 8 KiB of stderr, trimmed. */
   stderrTail(): string;
-  /** Settles when the process has ended and its pipes are closed. Rejects only if it never started. */
+  /**
+   * Settles when the process has ended and its pipes are closed, see also `pipesAfterExit_ms`. Rejects only if
+   * it never started.
+   */
   readonly exited: Promise<Exit>;
   kill(): void;
 }
@@ -66,6 +77,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     });
   }
   let killTimer: NodeJS.Timeout | undefined;
+  let pipesTimer: NodeJS.Timeout | undefined;
   let ended = false;
   const kill = () => {
     if (ended || killTimer !== undefined) return;
@@ -76,9 +88,24 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   };
   options.signal.addEventListener('abort', kill, { once: true });
   if (options.signal.aborted) kill();
+  const { pipesAfterExit_ms } = options;
+  if (pipesAfterExit_ms !== undefined) {
+    process_.once('exit', () => {
+      // Only one that ended by itself left something on purpose; a group that is being ended is waited for.
+      ended = killTimer === undefined;
+      pipesTimer = setTimeout(
+        () => {
+          process_.stdout.destroy();
+          process_.stderr.destroy();
+        },
+        pipesAfterExit_ms + (ended ? 0 : KILL_GRACE_MS),
+      );
+    });
+  }
   const settled = () => {
     ended = true;
     clearTimeout(killTimer);
+    clearTimeout(pipesTimer);
     options.signal.removeEventListener('abort', kill);
   };
   exited.then(settled, settled);
@@ -121,11 +148,19 @@ export interface ChildResult extends Exit {
   stderr: string;
 }
 
-/** Runs a program to its end and returns what it printed, whatever its exit status. For small outputs. */
+/**
+ * Runs a program to its end and returns what it printed, whatever its exit status. For small outputs: of
+ * stdout the first MiB, of stderr the last 8 KiB; the rest is read and dropped.
+ */
 export async function runChild(options: ChildOptions): Promise<ChildResult> {
   const child = await startChild(options);
   const chunks: Buffer[] = [];
-  for await (const chunk of child.stdout) chunks.push(chunk as Buffer);
+  let room = STDOUT_BYTES;
+  for await (const chunk of child.stdout) {
+    const kept = (chunk as Buffer).subarray(0, room);
+    room -= kept.length;
+    if (kept.length > 0) chunks.push(kept);
+  }
   const exit = await child.exited;
   options.signal.throwIfAborted();
   return { ...exit, stdout: Buffer.concat(chunks).toString(), stderr: child.stderrTail() };

@@ -1,7 +1,7 @@
-import { open } from 'node:fs/promises';
 import { BackupError } from '../domain/errors.ts';
 import { type Child, startChild } from './child.ts';
-import { adoptFile, FILE_MODE, type Owner } from './ownership.ts';
+import { openOwnFile } from './owned-file.ts';
+import { adoptFile, type Owner } from './ownership.ts';
 
 const CONFLICT_STATUS = 75;
 
@@ -103,13 +103,14 @@ function hold(child: Child, path: string): KernelLock {
 
 async function createLockFile(path: string, owner: Owner): Promise<void> {
   try {
-    const file = await open(path, 'a', FILE_MODE);
+    const file = await openOwnFile(path);
     try {
       await adoptFile(file, owner);
     } finally {
       await file.close();
     }
   } catch (error) {
+    if (error instanceof BackupError) throw error;
     throw new BackupError(
       'LOCATION_UNUSABLE',
       `the lock file ${path} cannot be created: ${(error as Error).message}`,

@@ -1,4 +1,5 @@
-import { type FileHandle, lchown, mkdir, stat } from 'node:fs/promises';
+import { type FileHandle, lchown, lstat, mkdir, stat } from 'node:fs/promises';
+import { BackupError } from '../domain/errors.ts';
 
 export const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
@@ -18,13 +19,32 @@ export async function adoptFile(file: FileHandle, owner: Owner): Promise<void> {
   if (owner !== undefined) await file.chown(owner.uid, owner.gid);
 }
 
-/** Makes a directory of mode 0700 for the owner, unless it exists. Its parent must exist. */
+/**
+ * Makes a directory of mode 0700 for the owner, unless it exists. Its parent must exist. What exists may be a
+ * link to another disk, but not where root works for the owner: the owner could have root write anywhere.
+ * Throws LOCATION_UNUSABLE then, and for a directory of a third user.
+ */
 export async function makeDirectory(path: string, owner: Owner): Promise<void> {
   try {
     await mkdir(path, { mode: DIRECTORY_MODE });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (owner !== undefined) await assertOwnDirectory(path, owner.uid);
+    return;
   }
   if (owner !== undefined) await lchown(path, owner.uid, owner.gid);
+}
+
+async function assertOwnDirectory(path: string, uid: number): Promise<void> {
+  const found = await lstat(path);
+  if (found.isDirectory() && (found.uid === uid || found.uid === 0)) return;
+  const what = found.isDirectory() ? `belongs to user ${found.uid}` : 'is not a directory itself';
+  throw new BackupError(
+    'LOCATION_UNUSABLE',
+    `${path} ${what}, and root does not write there for user ${uid}`,
+    {
+      path,
+      hint: `Run cofre as user ${uid}, or make it a directory of that user; instead of a link, mount the other disk there.`,
+    },
+  );
 }

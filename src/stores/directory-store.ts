@@ -78,7 +78,7 @@ export class DirectoryStore implements Store {
 
   async list(type: ArchiveType): Promise<StoredObject[]> {
     const objects: StoredObject[] = [];
-    for (const name of await readdir(join(this.#root, type))) {
+    for (const name of await this.#namesOf(type)) {
       if (parseArchiveName(name)?.type !== type) continue;
       const object = await this.stat(`${type}/${name}`);
       if (object !== undefined) objects.push(object);
@@ -110,6 +110,17 @@ export class DirectoryStore implements Store {
     const path = stateName(this.#path(`${leftover.type}/${leftover.filename}`), leftover.state);
     await rm(path, { force: true });
     await syncDirectory(dirname(path));
+  }
+
+  /** A directory that is gone holds nothing, and whoever compares misses its archives; a root that is gone throws. */
+  async #namesOf(type: ArchiveType): Promise<string[]> {
+    try {
+      return await readdir(join(this.#root, type));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      await stat(this.#root);
+      return [];
+    }
   }
 
   /** Keys come from validated filenames; this refuses any other, so that none can leave the root. */

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Journal } from '../../src/catalogue/journal.ts';
 import { type JournalEntry, parseJournalLine } from '../../src/domain/journal-entry.ts';
+import { isRoot } from '../support/file-tree.ts';
+import { plantLink } from '../support/planted-link.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
 
 const MODULE = join(import.meta.dirname, '../../src/catalogue/journal.ts');
@@ -183,6 +185,19 @@ describe('a damaged journal', () => {
     await journal.append(started('b'));
     expect(told).toEqual(['a', 'b']);
     expect(journal.histories.of('app').open.map((entry) => entry.run)).toEqual(['b']);
+  });
+
+  test('a link planted in its place is refused, and what it leads to is left as it is', async () => {
+    const path = await journalPath();
+    const victim = await plantLink(path);
+    await writeFile(victim.path, '');
+    const before = await victim.state();
+    const journal = new Journal(path, isRoot ? { uid: 12_345, gid: 12_346 } : undefined);
+    await expect(journal.append(started('a'))).rejects.toMatchObject({ code: 'LOCATION_UNUSABLE', path });
+    expect(await victim.state()).toEqual(before);
+    await writeFile(victim.path, 'secret');
+    await expect(journal.append(started('b'))).rejects.toMatchObject({ code: 'LOCATION_UNUSABLE', path });
+    expect(await victim.state()).toMatchObject({ text: 'secret' });
   });
 
   test('one that cannot be written throws, and the run counts for this process all the same', async () => {

@@ -1,14 +1,29 @@
-import { chmod, mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import type * as promises from 'node:fs/promises';
+import { chmod, constants, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Location } from '../../src/catalogue/location.ts';
 import type { BackupError } from '../../src/domain/errors.ts';
 import { NO_ABORT } from '../support/fakes.ts';
 import { isRoot } from '../support/file-tree.ts';
 import { namesIn, temporaryDirectory } from '../support/temp-directory.ts';
 
-const CREATE = { requireMount: false, create: true };
-const LOOK = { requireMount: false, create: false };
+/** What a read-only mount answers, which not every machine lets a test make. */
+const fault = vi.hoisted(() => ({ readOnly: false }));
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const real = await importOriginal<typeof promises>();
+  const access: typeof real.access = async (path, mode = constants.F_OK) => {
+    if (!fault.readOnly || (mode & constants.W_OK) === 0) return await real.access(path, mode);
+    throw Object.assign(new Error(`EROFS: read-only file system, access '${String(path)}'`), {
+      code: 'EROFS',
+    });
+  };
+  return { ...real, access };
+});
+
+const CREATE = { requireMount: false, create: true, write: true };
+const LOOK = { requireMount: false, create: false, write: false };
+const MOUNT = { requireMount: true, create: true, write: true };
 
 describe('opening a location', () => {
   test('makes its directories, for their owner alone', async () => {
@@ -31,10 +46,10 @@ describe('opening a location', () => {
 
   test('where nothing is mounted although it must be writes nothing beneath', async () => {
     const root = await temporaryDirectory();
-    const opening = Location.open(root, { requireMount: true, create: true });
+    const opening = Location.open(root, MOUNT);
     await expect(opening).rejects.toMatchObject({ code: 'LOCATION_UNUSABLE' });
     expect(await namesIn(root)).toEqual([]);
-    const missing = Location.open(join(root, 'x'), { requireMount: true, create: true });
+    const missing = Location.open(join(root, 'x'), MOUNT);
     await expect(missing).rejects.toMatchObject({ code: 'LOCATION_UNUSABLE' });
     expect(await namesIn(root)).toEqual([]);
   });
@@ -44,6 +59,32 @@ describe('opening a location', () => {
     await writeFile(file, '');
     for (const root of [file, join(file, 'below')]) {
       await expect(Location.open(root, CREATE)).rejects.toMatchObject({ code: 'LOCATION_UNUSABLE' });
+    }
+  });
+
+  test('to look at it makes nothing, and needs no more than its manifests', async () => {
+    const root = await temporaryDirectory();
+    await expect(Location.open(root, LOOK)).rejects.toMatchObject({
+      code: 'LOCATION_UNUSABLE',
+      message: expect.stringContaining('no directory of manifests'),
+    });
+    await mkdir(join(root, 'manifests'));
+    expect((await Location.open(root, LOOK)).root).toBe(root);
+    expect(await namesIn(root)).toEqual(['manifests']);
+  });
+
+  test('on a file system that is mounted read-only says so to whoever wants to write', async () => {
+    const root = await temporaryDirectory();
+    await Location.open(root, CREATE);
+    fault.readOnly = true;
+    try {
+      await expect(Location.open(root, CREATE)).rejects.toMatchObject({
+        code: 'LOCATION_UNUSABLE',
+        hint: expect.stringContaining('mounted read-only'),
+      });
+      expect((await Location.open(root, LOOK)).root).toBe(root);
+    } finally {
+      fault.readOnly = false;
     }
   });
 

@@ -1,4 +1,4 @@
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ErrorDocument } from '../../src/domain/errors.ts';
@@ -254,4 +254,28 @@ describe('check, schedule and config schema', () => {
     expect([invalid.status, invalid.json<ErrorAnswer>().error.code]).toEqual([2, 'CONFIG_INVALID']);
     expect(invalid.stderr).not.toContain('    at ');
   });
+
+  test.each([['schedule'], ['check'], ['backup'], ['list'], ['daemon']])(
+    'a connection URI that is malformed is status 2 for %s, named by its source and not shown',
+    async (command) => {
+      using other = new Workspace({
+        FIRST: 'postgresql://u:%ZZs3cret@h/d',
+        SECOND: 'postgresql://s3cret:99999/d',
+      });
+      const sources = ['FIRST', 'SECOND'].map((env) => ({
+        type: 'postgres',
+        name: env.toLowerCase(),
+        url: { env },
+      }));
+      other.configure({ jobs: { app: { schedule: NEVER, sources } } });
+      const finished = await other.run([command]);
+      expect(finished.status).toBe(2);
+      const { error } = finished.json<ErrorAnswer>();
+      expect(error.code).toBe('CONFIG_INVALID');
+      expect(error.message).toMatch(/^source first: .*password holds a %/m);
+      expect(error.message).toMatch(/^source second: .*port/m);
+      expect(finished.stdout + finished.stderr).not.toMatch(/s3cret|%ZZ/);
+      expect(existsSync(other.location)).toBe(false);
+    },
+  );
 });

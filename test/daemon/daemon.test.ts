@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rm, symlink } from 'node:fs/promises';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { type DaemonOptions, runDaemon } from '../../src/daemon/daemon.ts';
@@ -6,6 +6,7 @@ import { SystemdNotifier } from '../../src/daemon/systemd-notify.ts';
 import { BackupError } from '../../src/domain/errors.ts';
 import type { Service } from '../../src/domain/ports.ts';
 import { FakeClock, NO_ABORT } from '../support/fakes.ts';
+import { foreignFile, plantLink } from '../support/planted-link.ts';
 import { descendantsOf } from '../support/processes.ts';
 import { journalEntries } from '../support/stock.ts';
 import { NOW, openTestLocation, type TestLocation } from '../support/test-location.ts';
@@ -130,6 +131,42 @@ describe('a daemon that cannot go on', () => {
     first.stop.abort(STOPPED);
     await running;
     expect(await readFile(bed.location.lockPath('daemon'), 'utf8')).toContain(String(process.pid));
+  });
+
+  test('a link planted at its lock file keeps it from its start, and what it leads to is left as it is', async () => {
+    const bed = await openTestLocation();
+    const path = bed.location.lockPath('daemon');
+    const victim = await plantLink(path);
+    const before = await victim.state();
+    const { trace, run } = daemonOf(bed);
+    await expect(run()).rejects.toMatchObject({ code: 'LOCATION_UNUSABLE', path });
+    expect(trace).toEqual([]);
+    expect(await victim.state()).toEqual(before);
+  });
+
+  test('a link planted at its lock file while it takes the lock gets no note', async () => {
+    const bed = await openTestLocation();
+    const path = bed.location.lockPath('daemon');
+    const victim = await foreignFile();
+    const before = await victim.state();
+    const { location } = bed;
+    const lock = location.lock.bind(location);
+    Object.defineProperty(location, 'lock', {
+      value: async (...args: Parameters<typeof lock>) => {
+        const taken = await lock(...args);
+        if (args[0] === 'daemon') {
+          await rm(path);
+          await symlink(victim.path, path);
+        }
+        return taken;
+      },
+    });
+    const { trace, stop, run } = daemonOf(bed);
+    const running = run();
+    await waitFor('it to be ready', () => trace.includes('ready: true'));
+    stop.abort(STOPPED);
+    await running;
+    expect(await victim.state()).toEqual(before);
   });
 
   test('stops with the error of a service that fails, and stops the others first', async () => {

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -15,7 +16,13 @@ import { openRuns } from '../support/aftermath.ts';
 import { withoutPrivileges } from '../support/privileges.ts';
 import { smallDisk } from '../support/small-disk.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { type BackupAnswer, type ErrorAnswer, type VerifyAnswer, Workspace } from '../support/workspace.ts';
+import {
+  type BackupAnswer,
+  corruptByte,
+  type ErrorAnswer,
+  type VerifyAnswer,
+  Workspace,
+} from '../support/workspace.ts';
 
 const DISK_BYTES = 1024 * 1024;
 
@@ -138,6 +145,50 @@ test('a location that cannot be written to is an error of the command, not of ea
   expect(error.hint).toContain('write access');
   for (const directory of ['files', 'manifests']) chmodSync(join(workspace.location, directory), 0o700);
   expect((await workspace.list()).map((backup) => backup.filename)).toEqual([filename]);
+});
+
+test('looking at backups works where nothing can be written, and a verdict that cannot be recorded counts', async () => {
+  using workspace = new Workspace();
+  workspace.configure({ jobs: { app: workspace.filesJob() } });
+  const { filename, verification } = await workspace.backup('app');
+  const good = await workspace.backup('app');
+  rmSync(join(workspace.location, 'database'), { recursive: true });
+  const directories = ['', 'files', 'manifests', '.locks'].map((name) => join(workspace.location, name));
+  for (const directory of directories) chmodSync(directory, 0o500);
+  const options = { prefix: withoutPrivileges() };
+  for (const args of [['list'], ['show', filename], ['prune', '--dry-run'], ['schedule']]) {
+    const finished = await workspace.run(args, options);
+    expect([args, finished.status]).toEqual([args, 0]);
+  }
+  const verified = await workspace.run(['verify', '--all'], options);
+  expect(verified.status).toBe(0);
+  expect(verified.json<VerifyAnswer>().results).toMatchObject([
+    { filename, valid: true, detail: expect.stringContaining('could not be recorded') },
+    { filename: good.filename, valid: true },
+  ]);
+  for (const args of [['backup'], ['prune'], ['pin', filename], ['delete', filename]]) {
+    const finished = await workspace.run(args, options);
+    expect([args, finished.json<ErrorAnswer>().error.code]).toEqual([args, 'LOCATION_UNUSABLE']);
+  }
+
+  for (const directory of directories) chmodSync(directory, 0o700);
+  corruptByte(workspace.path(good));
+  rmSync(workspace.path({ type: 'files', filename }));
+  for (const directory of directories) chmodSync(directory, 0o500);
+  const faulty = await workspace.run(['verify', '--all'], options);
+  expect(faulty.status).toBe(1);
+  expect(faulty.json<VerifyAnswer>().results.map(({ valid }) => valid)).toEqual([false, false]);
+
+  // Without the whole directory of archives there is the more to be told.
+  for (const directory of directories) chmodSync(directory, 0o700);
+  rmSync(join(workspace.location, 'files'), { recursive: true });
+  chmodSync(workspace.location, 0o500);
+  expect((await workspace.run(['list'], options)).json<{ count: number }>().count).toBe(2);
+  const lost = await workspace.run(['verify', '--all'], options);
+  expect(lost.status).toBe(1);
+  expect(lost.json<VerifyAnswer>().results.map(({ valid }) => valid)).toEqual([false, false]);
+  chmodSync(workspace.location, 0o700);
+  expect(verification.ok).toBe(true);
 });
 
 test('a location that becomes read-only under a daemon makes it not ready and fails its runs, until it is back', async () => {

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { BackupError } from '../../src/domain/errors.ts';
 import type { Job } from '../../src/domain/job.ts';
 import { parseJournalLine } from '../../src/domain/journal-entry.ts';
@@ -8,7 +8,7 @@ import { runJob } from '../../src/engine/run.ts';
 import type { RunResult } from '../../src/engine/run-request.ts';
 import { dumpText, failsAfter, FakeSource, fault, hangsAfter, NO_ABORT, yields } from '../support/fakes.ts';
 import { pack, scratch } from '../support/file-tree.ts';
-import { descendantsOf } from '../support/processes.ts';
+import { descendantsOf, isAlive } from '../support/processes.ts';
 import { namesIn, temporaryDirectory } from '../support/temp-directory.ts';
 import { openTestLocation, testJob, type TestLocation, testRequest } from '../support/test-location.ts';
 
@@ -238,6 +238,21 @@ describe('hooks', () => {
     expect(outcome).toBe('failed');
     expect(errors).toMatchObject([{ code: 'HOOK_FAILED' }]);
     expect(errors[0]?.message).toContain('exited with status 3: why');
+  });
+
+  test('what a hook leaves running holds up no run, and is left alone', async () => {
+    const bed = await openTestLocation();
+    const pids = join(await temporaryDirectory(), 'pids');
+    const before = ['sh', '-c', `sleep 300 & echo $! > ${pids}; exit 0`];
+    const controller = new AbortController();
+    const { outcome, errors } = await run(bed, testJob({ hooks: { before } }), controller.signal);
+    const pid = Number(await readFile(pids, 'utf8'));
+    onTestFinished(() => {
+      if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+    });
+    controller.abort(STOPPED);
+    expect({ outcome, errors }).toEqual({ outcome: 'succeeded', errors: [] });
+    expect(isAlive(pid)).toBe(true);
   });
 
   test('run around a run and are told of it', async () => {

@@ -4,6 +4,8 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { renameDurably, syncDirectory, TEMPORARY_NAME, writeAtomically } from '../../src/lib/atomic-file.ts';
+import { isRoot } from '../support/file-tree.ts';
+import { isLink, plantLink } from '../support/planted-link.ts';
 import { namesIn, temporaryDirectory } from '../support/temp-directory.ts';
 
 const MODULE = join(import.meta.dirname, '../../src/lib/atomic-file.ts');
@@ -25,6 +27,29 @@ test('a write that fails leaves the old content and no temporary file', async ()
   await mkdir(path);
   await expect(writeAtomically(path, 'new', undefined)).rejects.toThrow(/EISDIR|ENOTEMPTY|EEXIST/);
   expect(await namesIn(directory)).toEqual(['taken']);
+});
+
+test('links planted at the file or at its temporary name are replaced, and what they lead to is left as it is', async () => {
+  const directory = await temporaryDirectory();
+  const path = join(directory, 'x.json');
+  const owner = isRoot ? { uid: 12_345, gid: 12_346 } : undefined;
+  for (const name of ['x.json', `.x.json.${process.pid}.tmp`]) {
+    const victim = await plantLink(join(directory, name));
+    const before = await victim.state();
+    await writeAtomically(path, 'new', owner);
+    expect(await victim.state()).toEqual(before);
+    expect(await isLink(path)).toBe(false);
+    expect(await readFile(path, 'utf8')).toBe('new');
+    expect(await namesIn(directory)).toEqual(['x.json']);
+  }
+});
+
+test('a temporary file that a crash left is no obstacle', async () => {
+  const directory = await temporaryDirectory();
+  await writeFile(join(directory, `.x.json.${process.pid}.tmp`), 'a longer, torn content');
+  await writeAtomically(join(directory, 'x.json'), 'new', undefined);
+  expect(await readFile(join(directory, 'x.json'), 'utf8')).toBe('new');
+  expect(await namesIn(directory)).toEqual(['x.json']);
 });
 
 test('a reader sees the old content or the new whole, also when the writer is killed', async () => {

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { BackupError } from '../../src/domain/errors.ts';
 import { childOutput, type ChildOptions, runChild, startChild } from '../../src/lib/child.ts';
 import { NO_ABORT } from '../support/fakes.ts';
@@ -111,6 +111,62 @@ describe('the end of a program', () => {
   });
 });
 
+describe('a program that leaves something running with its pipes', () => {
+  /** Ends it when the test is over, whatever the test found. */
+  async function leftRunning(pids: string): Promise<number> {
+    const pid = await pidFrom(pids);
+    onTestFinished(() => {
+      if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+    });
+    return pid;
+  }
+
+  test('has ended with its own end if it may, and what it left outlives a later abort', async () => {
+    const pids = join(await temporaryDirectory(), 'pids');
+    const { controller, reason } = aborting();
+    const text = `sleep 300 & echo $! > ${pids}; exit 3`;
+    const child = await startChild(script(text, { signal: controller.signal, pipesAfterExit_ms: 50 }));
+    child.stdout.resume();
+    expect(await child.exited).toEqual({ code: 3, signal: null });
+    const pid = await leftRunning(pids);
+    controller.abort(reason);
+    child.kill();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(isAlive(pid)).toBe(true);
+  });
+
+  test('keeps what it left also from an abort in the moment before its pipes are closed', async () => {
+    const pids = join(await temporaryDirectory(), 'pids');
+    const { controller, reason } = aborting();
+    const text = `sleep 300 & echo $! > ${pids}; exit 0`;
+    const child = await startChild(script(text, { signal: controller.signal, pipesAfterExit_ms: 1_000 }));
+    child.stdout.resume();
+    const pid = await leftRunning(pids);
+    await waitFor('its end', () => !isAlive(child.pid));
+    // The end is known to us a moment after it is seen in /proc.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    controller.abort(reason);
+    expect(await child.exited).toEqual({ code: 0, signal: null });
+    expect(isAlive(pid)).toBe(true);
+  });
+
+  test('is ended with all of it by an abort that comes before its end', async () => {
+    const pids = join(await temporaryDirectory(), 'pids');
+    const { controller, reason } = aborting();
+    const text = `(trap '' TERM; while :; do sleep 0.05; done) & echo $! > ${pids}; wait`;
+    const child = await startChild(script(text, { signal: controller.signal, pipesAfterExit_ms: 50 }));
+    const pid = await leftRunning(pids);
+    controller.abort(reason);
+    expect(await child.exited).toEqual({ code: null, signal: 'SIGTERM' });
+    await waitFor('what it left to be gone', () => !isAlive(pid));
+  });
+
+  test('runs, where its output matters, until the last of its writers has ended', async () => {
+    const { stdout } = await runChild(script('(sleep 0.3; echo late) & exit 0'));
+    expect(stdout).toBe('late\n');
+  });
+});
+
 describe('what a program is given', () => {
   test('its environment is the one asked for and nothing more', async () => {
     const env = { PATH: process.env['PATH'], GREETING: 'hello' };
@@ -161,6 +217,14 @@ describe('what a program tells', () => {
   test('running it to its end tells status and output, whatever the status', async () => {
     const result = await runChild(script('echo out; echo err >&2; exit 7'));
     expect(result).toEqual({ code: 7, signal: null, stdout: 'out\n', stderr: 'err' });
+  });
+
+  test('of one that goes wild the first MiB is kept, and it still runs to its end', async () => {
+    const { code, stdout, stderr } = await runChild(
+      script('echo first; seq 1 1000000; echo end >&2; exit 5'),
+    );
+    expect({ code, stderr, length: stdout.length }).toEqual({ code: 5, stderr: 'end', length: 1024 * 1024 });
+    expect(stdout.startsWith('first\n1\n2\n')).toBe(true);
   });
 
   test('one that is missing, or is no program, is TOOL_MISSING', async () => {

@@ -6,6 +6,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { BackupError } from '../../src/domain/errors.ts';
 import { acquireKernelLock, type KernelLock } from '../../src/lib/kernel-lock.ts';
 import { NO_ABORT } from '../support/fakes.ts';
+import { isRoot } from '../support/file-tree.ts';
+import { plantLink } from '../support/planted-link.ts';
 import { descendantsOf, isAlive } from '../support/processes.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -127,6 +129,16 @@ describe('a lock', () => {
 });
 
 describe('a machine or a place where locks do not work', () => {
+  test('a link planted at the lock file is refused, and what it leads to keeps its owner', async () => {
+    const path = join(await temporaryDirectory(), '.locks', 'catalogue');
+    const victim = await plantLink(path);
+    const before = await victim.state();
+    const owner = isRoot ? { uid: 12_345, gid: 12_346 } : undefined;
+    const acquiring = acquireKernelLock({ path, wait_ms: 0, owner, signal: NO_ABORT });
+    await expect(acquiring).rejects.toMatchObject({ code: 'LOCATION_UNUSABLE', path });
+    expect(await victim.state()).toEqual(before);
+  });
+
   test('without flock it is TOOL_MISSING', async () => {
     const path = await lockPath();
     vi.stubEnv('PATH', '/nonexistent');

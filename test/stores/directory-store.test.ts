@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DirectoryStore } from '../../src/stores/directory-store.ts';
@@ -14,6 +14,14 @@ async function open() {
 }
 
 describeStore('a directory', open);
+
+test('a directory that is gone holds nothing; a root that is gone cannot be read', async () => {
+  const { store, root } = await open();
+  await rm(join(root, 'files'), { recursive: true });
+  expect(await store.list('files')).toEqual([]);
+  await rm(root, { recursive: true });
+  await expect(store.list('files')).rejects.toThrow('ENOENT');
+});
 
 test('archives are readable for their owner alone, from their first byte on', async () => {
   const { store, root } = await open();

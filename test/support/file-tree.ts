@@ -26,7 +26,7 @@ export function pack(options: Partial<PackOptions> & Pick<PackOptions, 'roots'>)
   remarks: CaptureRemarks;
 } {
   const remarks = new RemarkCollector();
-  const chunks = [...packTree({ exclude: [], ...options }, remarks)];
+  const chunks = [...packTree({ exclude: [], leaveOut: [], ...options }, remarks)];
   return { archive: Buffer.concat(chunks), remarks: remarks.collected() };
 }
 

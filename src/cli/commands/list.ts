@@ -17,7 +17,7 @@ export async function list(session: Session, { type, source }: ListFlags): Promi
       hint: `Allowed are ${ARCHIVE_TYPES.join(' and ')}.`,
     });
   }
-  const { context } = await session.open();
+  const { context } = await session.open({ write: false });
   const backups = context.catalogue
     .list()
     .filter((manifest) => type === undefined || manifest.type === type)

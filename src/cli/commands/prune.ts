@@ -13,7 +13,7 @@ export async function prune(
   session: Session,
   { dryRun = false, force = false }: PruneFlags,
 ): Promise<Answer> {
-  const app = await session.open();
+  const app = await session.open({ write: !dryRun });
   const { actor, signal } = session;
   const { policyOf } = app;
   const result = await pruneAll(app.context, { policyOf, dryRun, force, trigger: 'cli', actor }, signal);

@@ -7,7 +7,7 @@ import { formatTable } from '../table.ts';
 
 /** `cofre show FILENAME`: the whole manifest. */
 export async function show(session: Session, filename: string): Promise<Answer> {
-  const { context } = await session.open();
+  const { context } = await session.open({ write: false });
   const manifest = await context.catalogue.read(filename);
   return { status: 0, json: manifest, text: describe(manifest) };
 }

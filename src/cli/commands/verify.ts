@@ -25,7 +25,8 @@ export async function verify(
       hint: '`cofre list` shows the filenames of all backups.',
     });
   }
-  const app = await session.open();
+  // What is found is recorded where it can be; where it cannot, the verdict counts all the same.
+  const app = await session.open({ write: false });
   const { context } = app;
   const inventory = flags.all === true ? await takeInventory(context) : [];
   const chosen = flags.all === true ? context.catalogue.list().map(({ filename }) => filename) : filenames;

@@ -4,6 +4,8 @@ import { basename, resolve } from 'node:path';
 import { BackupError } from '../../domain/errors.ts';
 import type { Capture, CaptureFacts, CaptureRemarks, Finding, Source } from '../../domain/ports.ts';
 import { findUnreadable } from './find-unreadable.ts';
+import { identitiesOf, identityOf } from './identity.ts';
+import type { PackOptions } from './pack.ts';
 import { notADirectory, type PackRoot, rootError } from './walk.ts';
 import { packInWorker } from './worker-stream.ts';
 
@@ -13,6 +15,11 @@ export interface FilesSourceOptions {
   directories: readonly { path: string; as?: string }[];
   /** Globs, see compileExclude. */
   exclude: readonly string[];
+  /**
+   * Absolute paths of directories that are in no archive: where cofre itself stores them. Met below a
+   * directory, under whatever name, they are left out without a remark.
+   */
+  leaveOut: readonly string[];
 }
 
 /**
@@ -24,7 +31,7 @@ export class FilesSource implements Source {
   readonly format = 'tar';
   readonly name: string;
   readonly #roots: readonly PackRoot[];
-  readonly #exclude: readonly string[];
+  readonly #pack: PackOptions;
 
   /** Throws CONFIG_INVALID when a member name is unusable or stands twice. */
   constructor(options: FilesSourceOptions) {
@@ -33,7 +40,8 @@ export class FilesSource implements Source {
       path: resolve(path),
       as: as ?? basename(resolve(path)),
     }));
-    this.#exclude = options.exclude;
+    const { exclude, leaveOut } = options;
+    this.#pack = { roots: this.#roots, exclude, leaveOut };
     assertMemberNames(this.#roots);
   }
 
@@ -41,7 +49,7 @@ export class FilesSource implements Source {
     const findings: Finding[] = [];
     for (const { path } of this.#roots) {
       signal.throwIfAborted();
-      const error = await rootFault(path);
+      const error = await this.#rootFault(path);
       if (error !== undefined) {
         const { code, message, hint = '' } = error;
         findings.push({ severity: 'error', code, path, message, hint });
@@ -55,14 +63,17 @@ export class FilesSource implements Source {
    * at most 1,000 by name. What preflight says of the directories themselves is not repeated.
    */
   survey(signal: AbortSignal): Promise<Finding[]> {
-    return findUnreadable(this.#roots, this.#exclude, signal);
+    return findUnreadable(this.#pack, signal);
   }
 
-  /** Throws SOURCE_MISSING or UNREADABLE when a directory is not there, at once or with the stream. */
+  /**
+   * Throws SOURCE_MISSING or UNREADABLE when a directory is not there, at once or with the stream, and
+   * CONFIG_INVALID when it is one to be left out.
+   */
   async capture(signal: AbortSignal): Promise<Capture> {
     for (const { path } of this.#roots) {
       signal.throwIfAborted();
-      const error = await rootFault(path);
+      const error = await this.#rootFault(path);
       if (error !== undefined) throw error;
     }
     let remarks: CaptureRemarks = { changed: [], incomplete: [] };
@@ -73,7 +84,7 @@ export class FilesSource implements Source {
     return {
       facts,
       stream: packInWorker({
-        pack: { roots: this.#roots, exclude: this.#exclude },
+        pack: this.#pack,
         signal,
         onRemarks: (collected) => {
           remarks = collected;
@@ -82,16 +93,26 @@ export class FilesSource implements Source {
       remarks: () => remarks,
     };
   }
+
+  async #rootFault(path: string): Promise<BackupError | undefined> {
+    try {
+      const found = await stat(path, { bigint: true });
+      if (!found.isDirectory()) return notADirectory(path);
+      if (identitiesOf(this.#pack.leaveOut).has(identityOf(found))) return leftOut(path);
+      await access(path, constants.R_OK | constants.X_OK);
+      return undefined;
+    } catch (error) {
+      return rootError(path, error);
+    }
+  }
 }
 
-async function rootFault(path: string): Promise<BackupError | undefined> {
-  try {
-    if (!(await stat(path)).isDirectory()) return notADirectory(path);
-    await access(path, constants.R_OK | constants.X_OK);
-    return undefined;
-  } catch (error) {
-    return rootError(path, error);
-  }
+/** An archive of it would hold nothing, and pass for a backup. */
+function leftOut(path: string): BackupError {
+  return new BackupError('CONFIG_INVALID', `the directory ${path} is the location of the backups itself`, {
+    path,
+    hint: 'Back up another directory; cofre archives none of its own archives.',
+  });
 }
 
 function assertMemberNames(roots: readonly PackRoot[]): void {

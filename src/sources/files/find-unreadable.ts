@@ -3,9 +3,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BackupError } from '../../domain/errors.ts';
 import type { Finding } from '../../domain/ports.ts';
 import { compileExclude } from './exclude.ts';
+import { identitiesOf } from './identity.ts';
+import type { PackOptions } from './pack.ts';
 import { displayName, type RawName, rawName } from './raw-name.ts';
 import type { RemarkSink } from './remarks.ts';
-import { codeOf, isGone, type PackRoot, type WalkEntry, walkTree } from './walk.ts';
+import { codeOf, isGone, type WalkEntry, walkTree } from './walk.ts';
 
 const MAX_FINDINGS = 1_000;
 /** How long the walk may keep the thread before others get a turn. */
@@ -16,12 +18,11 @@ const SLICE_MS = 20;
  * errors, for a backup without them is incomplete; at most 1,000 by name and then one that counts the rest. A root that is missing is passed over.
  */
 export async function findUnreadable(
-  roots: readonly PackRoot[],
-  excludePatterns: readonly string[],
+  { roots, exclude, leaveOut }: PackOptions,
   signal: AbortSignal,
 ): Promise<Finding[]> {
   signal.throwIfAborted();
-  const exclude = compileExclude(excludePatterns);
+  const filter = { exclude: compileExclude(exclude), leaveOut: identitiesOf(leaveOut) };
   const found: Finding[] = [];
   let beyond = 0;
   let sliceEnd = performance.now() + SLICE_MS;
@@ -35,7 +36,7 @@ export async function findUnreadable(
     };
     const remarks: RemarkSink = { changed: () => undefined, incomplete: report };
     try {
-      for (const entry of walkTree(root, exclude, remarks)) {
+      for (const entry of walkTree(root, filter, remarks)) {
         if (entry.stat.isFile()) checkFile(entry, remarks);
         if (performance.now() < sliceEnd) continue;
         await nextTurn();

@@ -1,4 +1,5 @@
 import type { BigIntStats } from 'node:fs';
+import { identityOf } from './identity.ts';
 import type { RawName } from './raw-name.ts';
 
 /**
@@ -11,7 +12,7 @@ export class HardLinks {
   /** The member that holds the data of this inode, if one was archived. */
   meet(stat: BigIntStats): RawName | undefined {
     if (stat.nlink <= 1n) return undefined;
-    const key = keyOf(stat);
+    const key = identityOf(stat);
     const known = this.#first.get(key);
     if (known === undefined) return undefined;
     known.namesLeft -= 1n;
@@ -20,10 +21,6 @@ export class HardLinks {
   }
 
   archived(stat: BigIntStats, member: RawName): void {
-    if (stat.nlink > 1n) this.#first.set(keyOf(stat), { member, namesLeft: stat.nlink - 1n });
+    if (stat.nlink > 1n) this.#first.set(identityOf(stat), { member, namesLeft: stat.nlink - 1n });
   }
-}
-
-function keyOf(stat: BigIntStats): string {
-  return `${stat.dev}:${stat.ino}`;
 }

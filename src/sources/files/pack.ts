@@ -1,6 +1,7 @@
 import { type BigIntStats, constants, readlinkSync } from 'node:fs';
 import { compileExclude } from './exclude.ts';
 import { HardLinks } from './hard-links.ts';
+import { identitiesOf } from './identity.ts';
 import { readOwnerNames } from './owner-names.ts';
 import { packFile } from './pack-file.ts';
 import { PackOutput } from './pack-output.ts';
@@ -14,6 +15,8 @@ export interface PackOptions {
   roots: readonly PackRoot[];
   /** Globs, see compileExclude. */
   exclude: readonly string[];
+  /** Absolute paths of directories to leave out wherever the walk meets them. */
+  leaveOut: readonly string[];
   /** The size of the chunks yielded, a multiple of 512 and at least 64 KiB; 1 MiB unless given. */
   chunkBytes?: number;
 }
@@ -31,7 +34,7 @@ export function* packTree(options: PackOptions, remarks: RemarkSink): Generator<
   const output = new PackOutput(options.chunkBytes ?? CHUNK_BYTES);
   const links = new HardLinks();
   const owners = readOwnerNames();
-  const exclude = compileExclude(options.exclude);
+  const filter = { exclude: compileExclude(options.exclude), leaveOut: identitiesOf(options.leaveOut) };
   const describe = (type: TarEntryType, member: RawName, link: RawName, stat: BigIntStats): TarEntry => ({
     type,
     path: member,
@@ -47,7 +50,7 @@ export function* packTree(options: PackOptions, remarks: RemarkSink): Generator<
     deviceMinor: isDevice(type) ? deviceMinor(stat.rdev) : 0,
   });
   for (const root of options.roots) {
-    for (const found of walkTree(root, exclude, remarks)) {
+    for (const found of walkTree(root, filter, remarks)) {
       if (!output.hasRoomForEntry()) yield output.take();
       const { member, stat } = found;
       const first = stat.isDirectory() ? undefined : links.meet(stat);

@@ -1,6 +1,7 @@
 import { type BigIntStats, lstatSync, readdirSync, statSync } from 'node:fs';
 import { BackupError } from '../../domain/errors.ts';
 import type { Exclude } from './exclude.ts';
+import { identityOf } from './identity.ts';
 import { rawName, type RawName, type SystemPath, systemPath } from './raw-name.ts';
 import type { RemarkSink } from './remarks.ts';
 
@@ -10,6 +11,13 @@ export interface PackRoot {
   path: string;
   /** The member name below which its entries lie. */
   as: string;
+}
+
+/** What a walk passes over without a word. */
+export interface WalkFilter {
+  exclude: Exclude | undefined;
+  /** Directories by their identities, see identitiesOf. */
+  leaveOut: ReadonlySet<string>;
 }
 
 export interface WalkEntry {
@@ -37,7 +45,7 @@ interface Frame {
  */
 export function* walkTree(
   root: PackRoot,
-  exclude: Exclude | undefined,
+  { exclude, leaveOut }: WalkFilter,
   remarks: RemarkSink,
 ): Generator<WalkEntry, void, undefined> {
   const top: RawName = rawName(root.path === '/' ? '' : root.path);
@@ -64,7 +72,7 @@ export function* walkTree(
       yield { path, member, stat };
       continue;
     }
-    if (exclude?.(relative, true) === true) continue;
+    if (exclude?.(relative, true) === true || leaveOut.has(identityOf(stat))) continue;
     // Listed before it is yielded: one that has vanished by now is no entry.
     const names = list(path, member, remarks);
     if (names === undefined) continue;

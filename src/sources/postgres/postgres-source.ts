@@ -4,6 +4,7 @@ import { childOutput } from '../../lib/child.ts';
 import { takeAdvisoryLock } from './advisory-lock.ts';
 import { connect } from './connect.ts';
 import { queryError } from './connect-errors.ts';
+import { parseConnectionUri } from './connection-uri.ts';
 import { type ConnectionParams, resolveConnection } from './connection-params.ts';
 import { connectionString, programEnvironment } from './libpq-program.ts';
 import { type DumpFormat, dumpArguments, dumpError } from './pg-dump.ts';
@@ -41,9 +42,11 @@ export class PostgresSource implements Source {
   readonly #filters: Filters;
   readonly #env: NodeJS.ProcessEnv;
 
+  /** Throws CONFIG_INVALID, without a part of it, when the URI is malformed. */
   constructor(options: PostgresSourceOptions) {
     this.name = options.name;
     this.format = options.format;
+    assertUri(options);
     this.#options = options;
     this.#filters = { include: options.include ?? {}, exclude: options.exclude ?? {} };
     this.#env = options.env ?? process.env;
@@ -122,6 +125,17 @@ export class PostgresSource implements Source {
         },
       }),
     };
+  }
+}
+
+/** Before anything runs: what is wrong with the text of a URI no later attempt makes right. */
+function assertUri({ name, url }: PostgresSourceOptions): void {
+  try {
+    parseConnectionUri(url);
+  } catch (error) {
+    if (!(error instanceof BackupError)) throw error;
+    const { code, message, hint = '' } = error;
+    throw new BackupError(code, `source ${name}: ${message}`, { hint, path: name, cause: error });
   }
 }
 

@@ -18,8 +18,8 @@ afterEach(() => {
   home[Symbol.dispose]();
 });
 
-function source(directories: { path: string; as?: string }[], exclude: string[] = []): FilesSource {
-  return new FilesSource({ name: 'files', directories, exclude });
+function source(directories: { path: string; as?: string }[], leaveOut: string[] = []): FilesSource {
+  return new FilesSource({ name: 'files', directories, exclude: [], leaveOut });
 }
 
 describe('capture', () => {
@@ -94,6 +94,18 @@ describe('preflight', () => {
   });
 });
 
+test('a directory that is to be left out itself is refused, by whatever name, rather than backed up as nothing', async () => {
+  const location = join(home.path, 'location');
+  const alias = join(home.path, 'alias');
+  fs.mkdirSync(location);
+  fs.symlinkSync('location', alias);
+  const ofItself = source([{ path: home.path, as: 'home' }, { path: alias }], [location]);
+  expect(await ofItself.preflight(signal)).toMatchObject([
+    { severity: 'error', code: 'CONFIG_INVALID', path: alias },
+  ]);
+  await expect(ofItself.capture(signal)).rejects.toMatchObject({ code: 'CONFIG_INVALID', path: alias });
+});
+
 describe('member names', () => {
   test('two directories of one base name are refused until one is given another name', () => {
     const directories = [{ path: '/srv/a/data' }, { path: '/srv/b/data/' }];
@@ -126,7 +138,10 @@ describe('findUnreadable', () => {
 
   test('stops when it is cancelled', async () => {
     await expect(
-      findUnreadable([{ path: '/', as: 'all' }], [], AbortSignal.timeout(50)),
+      findUnreadable(
+        { roots: [{ path: '/', as: 'all' }], exclude: [], leaveOut: [] },
+        AbortSignal.timeout(50),
+      ),
     ).rejects.toMatchObject({
       name: 'TimeoutError',
     });

@@ -12,7 +12,8 @@ if (process.getuid?.() === 0) {
   process.setuid?.(NOBODY);
 }
 const roots = [{ path: process.argv[2] ?? '', as: 'top' }];
+const options = { roots, exclude: [], leaveOut: process.argv.slice(3) };
 const remarks = new RemarkCollector();
-const archive = Buffer.concat([...packTree({ roots, exclude: [] }, remarks)]).toString('base64');
-const unreadable = await findUnreadable(roots, [], new AbortController().signal);
+const archive = Buffer.concat([...packTree(options, remarks)]).toString('base64');
+const unreadable = await findUnreadable(options, new AbortController().signal);
 process.stdout.write(JSON.stringify({ archive, remarks: remarks.collected(), unreadable }));

@@ -39,7 +39,12 @@ function make(files: Record<string, Buffer | string>): void {
 function packWhile(interfere: () => void): { out: (name: string) => string; remarks: CaptureRemarks } {
   const remarks = new RemarkCollector();
   const packing = packTree(
-    { roots: [{ path: join(home.path, 'top'), as: 'top' }], exclude: [], chunkBytes: CHUNK_BYTES },
+    {
+      roots: [{ path: join(home.path, 'top'), as: 'top' }],
+      exclude: [],
+      leaveOut: [],
+      chunkBytes: CHUNK_BYTES,
+    },
     remarks,
   );
   const chunks: Buffer[] = [];
@@ -255,9 +260,13 @@ describe('a failing disk', () => {
 
 describe('what the user may not read', () => {
   /** Runs the pack in a process without root's rights. */
-  function packAsNobody(): { members: string[]; remarks: CaptureRemarks; unreadable: { path: string }[] } {
+  function packAsNobody(leaveOut: string[] = []): {
+    members: string[];
+    remarks: CaptureRemarks;
+    unreadable: { path: string }[];
+  } {
     const script = join(import.meta.dirname, 'pack-as-nobody.ts');
-    const printed = execFileSync(process.execPath, [script, join(home.path, 'top')], {
+    const printed = execFileSync(process.execPath, [script, join(home.path, 'top'), ...leaveOut], {
       encoding: 'utf8',
       maxBuffer: 1_048_576,
     });
@@ -268,6 +277,17 @@ describe('what the user may not read', () => {
     };
     return { members: tar(['-tf', '-'], Buffer.from(archive, 'base64')).trimEnd().split('\n'), ...rest };
   }
+
+  test('does not matter in a directory that is left out', () => {
+    make({ a: 'open' });
+    fs.mkdirSync(at('closed'));
+    fs.chmodSync(home.path, 0o755);
+    fs.chmodSync(at('closed'), isRoot ? 0o700 : 0o000);
+    const { members, remarks, unreadable } = packAsNobody([at('closed')]);
+    if (!isRoot) fs.chmodSync(at('closed'), 0o755);
+    expect(members).toEqual(['top/', 'top/a']);
+    expect({ remarks, unreadable }).toEqual({ remarks: { changed: [], incomplete: [] }, unreadable: [] });
+  });
 
   test('is incomplete: an unreadable file is left out, an unreadable directory has its own entry', () => {
     make({ a: 'open', secret: 'closed', z: 'open' });

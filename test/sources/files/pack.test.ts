@@ -138,6 +138,23 @@ test('excluded entries are left out and excluded directories not descended into'
   ]);
 });
 
+test('directories to leave out are met by what they are, and are in no archive, and in no remark', () => {
+  using home = scratch();
+  for (const directory of ['tree/a/files', 'tree/b/files', 'elsewhere']) {
+    fs.mkdirSync(join(home.path, directory), { recursive: true });
+  }
+  fs.writeFileSync(join(home.path, 'tree/a/files/archive'), '');
+  fs.symlinkSync(join(home.path, 'tree/a'), join(home.path, 'elsewhere/alias'));
+  fs.symlinkSync('a', join(home.path, 'tree/link'));
+  const { archive, remarks } = pack({
+    roots: [{ path: join(home.path, 'tree'), as: 'top' }],
+    leaveOut: [join(home.path, 'elsewhere/alias'), join(home.path, 'not-there')],
+  });
+  // A link to it is an entry like any other: it holds nothing of what it leads to.
+  expect(members(archive)).toEqual(['top/', 'top/b/', 'top/b/files/', 'top/link']);
+  expect(remarks).toEqual({ changed: [], incomplete: [] });
+});
+
 test('a socket is not archived and remarked as changed', async () => {
   using home = scratch();
   const server = createServer().listen(join(home.path, 'socket'));

@@ -24,7 +24,7 @@ function packingThreads(): number {
 
 function stream(signal = new AbortController().signal, worker?: string) {
   return packInWorker({
-    pack: { roots: [{ path: home.path, as: 'top' }], exclude: [] },
+    pack: { roots: [{ path: home.path, as: 'top' }], exclude: [], leaveOut: [] },
     signal,
     onRemarks: () => undefined,
     ...(worker === undefined ? {} : { worker: new URL(`./workers/${worker}`, import.meta.url) }),
@@ -157,7 +157,7 @@ test('the worker is found in the compiled package too', () => {
     join(home.path, 'main.js'),
     `import { packInWorker } from './dist/sources/files/worker-stream.js';
      let bytes = 0;
-     const pack = { roots: [{ path: process.argv[2], as: 'top' }], exclude: [] };
+     const pack = { roots: [{ path: process.argv[2], as: 'top' }], exclude: [], leaveOut: [] };
      const signal = new AbortController().signal;
      for await (const chunk of packInWorker({ pack, signal, onRemarks: () => undefined })) bytes += chunk.length;
      console.log(bytes);`,

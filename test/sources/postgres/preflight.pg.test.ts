@@ -232,7 +232,7 @@ describe('preflight', () => {
 
   it.each([
     ['postgresql://reader@127.0.0.1:1/shop', 'SERVER_UNREACHABLE'],
-    ['postgresql://reader:s3cret@h/shop?oops=1', 'CONFIG_INVALID'],
+    ['postgresql://reader:s3cret@h/shop?sslmode=oops', 'CONFIG_INVALID'],
   ])('turns a failure to connect to %s into a finding', async (url, code) => {
     const findings = await faults({ url });
     expect(findings).toMatchObject([

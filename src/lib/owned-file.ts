@@ -1,0 +1,39 @@
+import { constants, type FileHandle, open } from 'node:fs/promises';
+import { BackupError } from '../domain/errors.ts';
+import { FILE_MODE } from './ownership.ts';
+
+/** O_NONBLOCK: a FIFO in the place of the file must not hold us up until somebody reads from it. */
+const FLAGS =
+  constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** What open(2) answers where something other than a file lies: a symbolic link, a directory, a socket. */
+const NO_FILE_ERRORS = ['ELOOP', 'EISDIR', 'ENXIO'];
+
+/**
+ * Opens a file of the location for reading and appending, and makes it, with mode 0600, if it is missing. Root
+ * works in directories of other users, who may have put there what leads to files of somebody else: nothing
+ * but a regular file with this one name is opened, so what is written or given away is the location's. Throws
+ * LOCATION_UNUSABLE for anything else, and the system's error when it cannot be opened or made.
+ */
+export async function openOwnFile(path: string): Promise<FileHandle> {
+  const file = await open(path, FLAGS, FILE_MODE).catch((error: unknown) => {
+    const { code } = error as NodeJS.ErrnoException;
+    throw code !== undefined && NO_FILE_ERRORS.includes(code) ? notOurs(path, error) : error;
+  });
+  try {
+    const found = await file.stat();
+    if (!found.isFile() || found.nlink !== 1) throw notOurs(path);
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+function notOurs(path: string, cause?: unknown): BackupError {
+  return new BackupError('LOCATION_UNUSABLE', `${path} is not a plain file with this one name`, {
+    path,
+    hint: 'Look where it leads (`ls -l`) and who put it there, then remove that link; cofre writes through none.',
+    cause,
+  });
+}
