@@ -65,6 +65,7 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
       const config = await load();
       for (const key of restartKeys(app.config, config)) events.restartNeeded(key);
       jobs = composeJobs(config, overrides);
+      app.inspectors.configure(config);
       scheduler.replaceTasks(tasksOf(app, config, jobs));
       queue.setConcurrency(config.concurrency);
       events.configReloaded(jobs.map(({ job }) => job.name));

@@ -64,3 +64,27 @@ test('a reload with a connection URI that is malformed leaves the old jobs and d
   expect(lines.join('')).toContain('source shop: the connection URI is malformed');
   expect(lines.join('')).not.toContain('s3cret');
 });
+
+test('a reload also changes where pg_restore is looked for', async () => {
+  const directory = await temporaryDirectory();
+  const withBinDir = async (binDir: string) => {
+    const path = join(directory, 'config.json');
+    const source = {
+      type: 'postgres',
+      name: 'db',
+      url: 'postgresql://localhost/db',
+      format: 'custom',
+      binDir,
+    };
+    const jobs = { db: { schedule: '0 0 29 2 *', sources: [source] } };
+    await writeFile(path, JSON.stringify({ location: './location', http: { port: 0 }, jobs }));
+    return (await loadConfig({ path, env: {}, cwd: directory })).config;
+  };
+  const app = await composeApp(await withBinDir('./old'), pino({ level: 'silent' }), { create: true });
+  const archive = { format: 'custom', source: 'db', tool_version: '15.1' } as const;
+  const open = () => app.inspectors.open(archive, new AbortController().signal);
+  await expect(open()).rejects.toThrow(join(directory, 'old'));
+  const newer = await withBinDir('./new');
+  await composeDaemon(app, pino({ level: 'silent' })).reload(async () => newer);
+  await expect(open()).rejects.toThrow(join(directory, 'new'));
+});

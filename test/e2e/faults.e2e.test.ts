@@ -180,15 +180,20 @@ test('verification that verifies nothing: a changed, a cut, a missing and a whol
   corruptByte(workspace.path(changed));
   expect((await workspace.run(['verify', changed.filename])).status).toBe(0);
 
-  // Gone altogether, manifests included.
+  // A whole directory of archives gone: each is named.
   rmSync(join(workspace.location, 'database'), { recursive: true });
-  rmSync(join(workspace.location, 'manifests'), { recursive: true });
   const all = await workspace.run(['verify', '--all']);
   expect(all.status).toBe(1);
   const gone = backups.filter(({ type }) => type === 'database').map(({ filename }) => filename);
   expect(all.json<VerifyAnswer>().results.map(({ filename }) => filename)).toEqual(
     expect.arrayContaining(gone),
   );
+
+  // The manifests as well: that is no location without a backup.
+  rmSync(join(workspace.location, 'manifests'), { recursive: true });
+  const nothing = await workspace.run(['verify', '--all']);
+  expect(nothing.status).toBe(1);
+  expect(nothing.json()).toMatchObject({ error: { code: 'LOCATION_UNUSABLE' } });
 });
 
 test('a corrupted manifest is named, its archive is left alone, and all else goes on', async () => {
