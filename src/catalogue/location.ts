@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { access, constants, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BackupError } from '../domain/errors.ts';
@@ -50,6 +51,7 @@ export class Location {
       // Looked at before anything is created: an unmounted disk must not be written beneath.
       if (options.requireMount && !(await isMountPoint(root).catch(() => false))) throw notMounted(root);
       if (options.create) await mkdir(root, { recursive: true, mode: 0o700 });
+      else if (!existsSync(root)) throw missing(root);
       const location = new Location(root, await ownerOf(root), options.requireMount);
       if (!options.write) {
         await location.#assertReadable();
@@ -157,6 +159,13 @@ function noBackups(root: string, cause: unknown): BackupError {
     path: root,
     hint: 'Correct `location`, or mount the disk; if there was no backup yet, the first one makes it.',
     cause,
+  });
+}
+
+function missing(root: string): BackupError {
+  return new BackupError('LOCATION_UNUSABLE', `the location ${root} does not exist`, {
+    path: root,
+    hint: 'If there was no backup yet, the first one makes it; else mount the disk, or correct `location`.',
   });
 }
 

@@ -16,7 +16,7 @@ import type { Scope, Step } from './events.ts';
 import { preflight } from './preflight.ts';
 import type { RunRequest } from './run-request.ts';
 import { sweepPartials } from './sweep.ts';
-import { inspected, verifyBytes } from './verify.ts';
+import { counted, inspected, verifyBytes } from './verify.ts';
 
 const RETRY_BASE_MS = 1_000;
 const RETRY_LONGEST_MS = 30_000;
@@ -158,13 +158,12 @@ class Attempt {
     const { format, type, name: source } = this.#source;
     const { type: compression } = job.compression;
     const expected = { size: staged.size, hash, contents, compression, ...this.#inspectable(capture) };
-    const verdict = await verifyBytes(
-      this.#context,
-      staged.read(this.#signal),
-      expected,
-      job.verify,
-      this.#signal,
-    );
+    let bytes = 0;
+    const read = counted(staged.read(this.#signal), (more) => {
+      bytes += more;
+      this.#request.onProgress?.({ source, step: 'verify', bytes, total_bytes: staged.size });
+    });
+    const verdict = await verifyBytes(this.#context, read, expected, job.verify, this.#signal);
     events.archiveVerified(this.#scope, filename, verdict.ok, verdict.detail);
     if (!verdict.ok) {
       await staged.reject();

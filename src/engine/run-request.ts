@@ -1,11 +1,14 @@
 import type { RunError } from '../domain/journal-entry.ts';
 import type { Manifest, Outcome, Trigger } from '../domain/manifest.ts';
 
-export interface Progress {
+/** How far a run is with one source. */
+export interface RunProgress {
   source: string;
-  step: 'capture';
-  /** Bytes before compression. */
+  step: 'capture' | 'verify';
+  /** So far: before compression while capturing, of the stored file while verifying. */
   bytes: number;
+  /** Of the whole step, where it is known. */
+  total_bytes?: number;
 }
 
 /** Why and for whom a run is made. */
@@ -16,7 +19,7 @@ export interface RunRequest {
   actor: string;
   due?: Date;
   missed?: number;
-  onProgress?: (progress: Progress) => void;
+  onProgress?: (progress: RunProgress) => void;
 }
 
 export interface RunResult {

@@ -133,7 +133,8 @@ export async function* inspected(
   }
 }
 
-async function* counted(
+/** The same bytes, with each chunk's length told. */
+export async function* counted(
   stream: ByteStream,
   onBytes: (bytes: number) => void,
 ): AsyncGenerator<Buffer, void, undefined> {

@@ -7,6 +7,7 @@ import { BackupError } from '../../src/domain/errors.ts';
 import type { Manifest } from '../../src/domain/manifest.ts';
 import type { ByteStream, StagedObject, Store } from '../../src/domain/ports.ts';
 import { backupSource } from '../../src/engine/backup.ts';
+import type { RunProgress } from '../../src/engine/run-request.ts';
 import {
   dumpText,
   failsAfter,
@@ -148,10 +149,14 @@ describe('a backup', () => {
 
   test('tells how far it is', async () => {
     const bed = await openTestLocation();
-    const seen: number[] = [];
-    const request = testRequest(bed.clock.now(), { onProgress: ({ bytes }) => seen.push(bytes) });
-    await backupSource(bed.context, testJob(), new FakeSource(), request, NO_ABORT);
-    expect(seen.at(-1)).toBe(dumpText().length);
+    const last = new Map<string, RunProgress>();
+    const onProgress = (progress: RunProgress) => last.set(progress.step, progress);
+    const request = testRequest(bed.clock.now(), { onProgress });
+    const { size } = await backupSource(bed.context, testJob(), new FakeSource(), request, NO_ABORT);
+    expect([...last.values()]).toEqual([
+      { source: 'app', step: 'capture', bytes: dumpText().length },
+      { source: 'app', step: 'verify', bytes: size, total_bytes: size },
+    ]);
   });
 
   test('whose name is taken waits for the next free second', async () => {

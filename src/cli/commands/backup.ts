@@ -5,7 +5,7 @@ import { isFilesContents, type Manifest, type Outcome } from '../../domain/manif
 import { formatSize } from '../../domain/size.ts';
 import { newRunId } from '../../engine/journaling.ts';
 import { runJob } from '../../engine/run.ts';
-import type { Progress as RunProgress, RunResult } from '../../engine/run-request.ts';
+import type { RunProgress, RunResult } from '../../engine/run-request.ts';
 import type { ScheduledJob } from '../../engine/scheduled-job.ts';
 import type { Answer, ExitStatus } from '../answer.ts';
 import { openProgress } from '../progress.ts';
@@ -22,13 +22,14 @@ export async function backup(session: Session, names: readonly string[]): Promis
   const runs: RunResult[] = [];
   {
     using progress = openProgress(!session.json);
-    let source = '';
+    let label = '';
     let seen_bytes = 0;
     const onProgress = (now: RunProgress) => {
-      if (now.source !== source) {
-        source = now.source;
+      const current = now.step === 'capture' ? now.source : `${now.source}: verifying`;
+      if (current !== label) {
+        label = current;
         seen_bytes = 0;
-        progress.begin(source, context.catalogue.series(source).at(-1)?.raw_size);
+        progress.begin(label, now.total_bytes ?? context.catalogue.series(now.source).at(-1)?.raw_size);
       }
       // A retry begins again at nothing.
       if (now.bytes > seen_bytes) progress.advance(now.bytes - seen_bytes);
