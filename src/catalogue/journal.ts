@@ -67,7 +67,7 @@ export class Journal {
   }
 
   async #write(entry: JournalEntry): Promise<void> {
-    const file = await openOwnFile(this.#path);
+    const file = await openOwnFile(this.#path, this.#owner);
     try {
       const { size } = await file.stat();
       if (size === 0) await adoptFile(file, this.#owner);

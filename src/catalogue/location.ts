@@ -6,7 +6,7 @@ import type { ArchiveType } from '../domain/manifest.ts';
 import { TEMPORARY_NAME } from '../lib/atomic-file.ts';
 import { acquireKernelLock, type KernelLock } from '../lib/kernel-lock.ts';
 import { isMountPoint, type Space, spaceAt } from '../lib/mounts.ts';
-import { makeDirectory, type Owner, ownerOf } from '../lib/ownership.ts';
+import { assertOwnDirectory, makeDirectory, type Owner, ownerOf } from '../lib/ownership.ts';
 
 /** How long a command waits for a lock that another process holds. */
 export const LOCK_WAIT_MS = 30_000;
@@ -18,6 +18,9 @@ export const LOCK_SETTLE_MS = 1_000;
  * the moment of a change.
  */
 export type LockName = 'daemon' | 'catalogue' | `job.${string}` | `run.${string}`;
+
+/** Below the location. */
+const DIRECTORIES = ['database', 'files', 'manifests', '.locks'] as const;
 
 export interface LocationOptions {
   requireMount: boolean;
@@ -54,10 +57,12 @@ export class Location {
       else if (!existsSync(root)) throw missing(root);
       const location = new Location(root, await ownerOf(root), options.requireMount);
       if (!options.write) {
+        // A verification is recorded where it can be.
+        for (const directory of DIRECTORIES) await assertOwnDirectory(join(root, directory), location.owner);
         await location.#assertReadable();
         return location;
       }
-      for (const directory of ['database', 'files', 'manifests', '.locks']) {
+      for (const directory of DIRECTORIES) {
         await makeDirectory(join(root, directory), location.owner);
       }
       await location.#assertWritable();
@@ -112,7 +117,7 @@ export class Location {
   }
 
   async #assertWritable(): Promise<void> {
-    for (const directory of ['', 'database', 'files', 'manifests', '.locks']) {
+    for (const directory of ['', ...DIRECTORIES]) {
       await access(join(this.root, directory), constants.R_OK | constants.W_OK | constants.X_OK);
     }
   }

@@ -9,6 +9,7 @@ import { sleep } from '../lib/abort.ts';
 import type { KernelLock } from '../lib/kernel-lock.ts';
 import type { Logger } from '../lib/log.ts';
 import { openOwnFile } from '../lib/owned-file.ts';
+import type { Owner } from '../lib/ownership.ts';
 import type { SystemdNotifier } from './systemd-notify.ts';
 
 /** A shutdown that takes longer than this is stuck: the process ends all the same. */
@@ -106,7 +107,7 @@ async function lockLocation(location: Location, signal: AbortSignal): Promise<Ke
   try {
     const lock = await location.lock('daemon', signal, LOCK_SETTLE_MS);
     // Only a note for people: a full disk, which a prune may clear, must not keep a daemon from its start.
-    await writeNote(path).catch(() => undefined);
+    await writeNote(path, location.owner).catch(() => undefined);
     return lock;
   } catch (error) {
     if (!(error instanceof BackupError) || error.code !== 'LOCK_BUSY') throw error;
@@ -123,8 +124,8 @@ async function lockLocation(location: Location, signal: AbortSignal): Promise<Ke
   }
 }
 
-async function writeNote(path: string): Promise<void> {
-  const file = await openOwnFile(path);
+async function writeNote(path: string, owner: Owner): Promise<void> {
+  const file = await openOwnFile(path, owner);
   try {
     await file.truncate();
     await file.writeFile(`process ${process.pid} on ${hostname()}, since ${new Date().toISOString()}\n`);

@@ -103,7 +103,7 @@ function hold(child: Child, path: string): KernelLock {
 
 async function createLockFile(path: string, owner: Owner): Promise<void> {
   try {
-    const file = await openOwnFile(path);
+    const file = await openOwnFile(path, owner);
     try {
       await adoptFile(file, owner);
     } finally {

@@ -1,6 +1,6 @@
 import { constants, type FileHandle, open } from 'node:fs/promises';
 import { BackupError } from '../domain/errors.ts';
-import { FILE_MODE } from './ownership.ts';
+import { FILE_MODE, type Owner, worksForAnother } from './ownership.ts';
 
 /** O_NONBLOCK: a FIFO in the place of the file must not hold us up until somebody reads from it. */
 const FLAGS =
@@ -11,18 +11,19 @@ const NO_FILE_ERRORS = ['ELOOP', 'EISDIR', 'ENXIO'];
 
 /**
  * Opens a file of the location for reading and appending, and makes it, with mode 0600, if it is missing. Root
- * works in directories of other users, who may have put there what leads to files of somebody else: nothing
- * but a regular file with this one name is opened, so what is written or given away is the location's. Throws
- * LOCATION_UNUSABLE for anything else, and the system's error when it cannot be opened or made.
+ * works in directories of other users, who may have put there what leads to files of somebody else: no link is
+ * followed, and a file with further names, which a snapshot of hard links gives to any, must be the owner's.
+ * Throws LOCATION_UNUSABLE for anything else, and the system's error when it cannot be opened or made.
  */
-export async function openOwnFile(path: string): Promise<FileHandle> {
+export async function openOwnFile(path: string, owner: Owner): Promise<FileHandle> {
   const file = await open(path, FLAGS, FILE_MODE).catch((error: unknown) => {
     const { code } = error as NodeJS.ErrnoException;
     throw code !== undefined && NO_FILE_ERRORS.includes(code) ? notOurs(path, error) : error;
   });
   try {
     const found = await file.stat();
-    if (!found.isFile() || found.nlink !== 1) throw notOurs(path);
+    const isForeign = worksForAnother(owner) && found.nlink !== 1 && found.uid !== owner.uid;
+    if (!found.isFile() || isForeign) throw notOurs(path);
     return file;
   } catch (error) {
     await file.close();
@@ -31,7 +32,7 @@ export async function openOwnFile(path: string): Promise<FileHandle> {
 }
 
 function notOurs(path: string, cause?: unknown): BackupError {
-  return new BackupError('LOCATION_UNUSABLE', `${path} is not a plain file with this one name`, {
+  return new BackupError('LOCATION_UNUSABLE', `${path} is not a plain file of the location`, {
     path,
     hint: 'Look where it leads (`ls -l`) and who put it there, then remove that link; cofre writes through none.',
     cause,

@@ -14,6 +14,11 @@ export async function ownerOf(directory: string): Promise<Owner> {
   return { uid, gid };
 }
 
+/** Whether we are root in a location that belongs to somebody else, and so have to mind what lies there. */
+export function worksForAnother(owner: Owner): owner is Exclude<Owner, undefined> {
+  return owner !== undefined && owner.uid !== 0;
+}
+
 /** Gives an open file to the owner. */
 export async function adoptFile(file: FileHandle, owner: Owner): Promise<void> {
   if (owner !== undefined) await file.chown(owner.uid, owner.gid);
@@ -29,14 +34,18 @@ export async function makeDirectory(path: string, owner: Owner): Promise<void> {
     await mkdir(path, { mode: DIRECTORY_MODE });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    if (owner !== undefined) await assertOwnDirectory(path, owner.uid);
+    await assertOwnDirectory(path, owner);
     return;
   }
   if (owner !== undefined) await lchown(path, owner.uid, owner.gid);
 }
 
-async function assertOwnDirectory(path: string, uid: number): Promise<void> {
-  const found = await lstat(path);
+/** Throws LOCATION_UNUSABLE for what `makeDirectory` would not take over. A missing one is fine. */
+export async function assertOwnDirectory(path: string, owner: Owner): Promise<void> {
+  if (!worksForAnother(owner)) return;
+  const { uid } = owner;
+  const found = await lstat(path).catch(ignoreMissing);
+  if (found === undefined) return;
   if (found.isDirectory() && (found.uid === uid || found.uid === 0)) return;
   const what = found.isDirectory() ? `belongs to user ${found.uid}` : 'is not a directory itself';
   throw new BackupError(
@@ -47,4 +56,8 @@ async function assertOwnDirectory(path: string, uid: number): Promise<void> {
       hint: `Run cofre as user ${uid}, or make it a directory of that user; instead of a link, mount the other disk there.`,
     },
   );
+}
+
+function ignoreMissing(error: unknown): undefined {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
 }

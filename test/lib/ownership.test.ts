@@ -43,7 +43,7 @@ test('whoever works for himself may have a directory on another disk, through a 
 test('root, who works for another, is not led elsewhere by what exists in the place of a directory', async () => {
   const [root, disk] = [await temporaryDirectory(), await temporaryDirectory()];
   const mine = await stat(root);
-  const owner = { uid: mine.uid, gid: mine.gid };
+  const owner = { uid: mine.uid + 1, gid: mine.gid };
   const path = join(root, 'database');
   await symlink(disk, path);
   const before = await stat(disk);
@@ -52,6 +52,9 @@ test('root, who works for another, is not led elsewhere by what exists in the pl
   const file = join(root, 'files');
   await writeFile(file, '');
   await expect(makeDirectory(file, owner)).rejects.toMatchObject({ code: 'LOCATION_UNUSABLE', path: file });
+  // In a location of its own root may keep a directory on another disk, like anyone.
+  await makeDirectory(path, { uid: 0, gid: 0 });
+  expect((await lstat(path)).isSymbolicLink()).toBe(true);
 });
 
 test('a directory that exists is good for root if it is of the owner or of root, and not of a third user', async () => {
