@@ -118,7 +118,7 @@ async function isExecutable(path: string): Promise<boolean> {
 }
 
 function installHint(major: number, binDir: string | undefined): string {
-  const install = `Install it (Debian, Ubuntu: apt-get install postgresql-client-${major}; releases newer than the system's are at https://apt.postgresql.org)`;
+  const install = `Install it (Debian, Ubuntu: apt-get install postgresql-client-${major}; releases newer than the system's are in the package repository of the PostgreSQL project)`;
   return binDir === undefined
     ? `${install}, or name its directory with binDir.`
     : `${install}, or correct binDir.`;
