@@ -26,7 +26,10 @@ export function printAnswer(answer: Answer, json: boolean): void {
 /** Writes an error: as a JSON document to stdout, or for people to stderr. Returns the exit status. */
 export function printError(thrown: unknown, json: boolean): ExitStatus {
   const error = toBackupError(thrown);
-  if (json) process.stdout.write(`${JSON.stringify({ error }, undefined, 2)}\n`);
+  // Scripts may count on the hint, though not every error has one.
+  const { code, message, hint = '', path } = error;
+  const document = { error: { code, message, hint, path } };
+  if (json) process.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`);
   else process.stderr.write(`${formatError(error)}\n`);
   return statusOf(error);
 }
