@@ -5,6 +5,7 @@ import type { ErrorDocument } from '../../src/domain/errors.ts';
 import type { Manifest, ManifestSummary } from '../../src/domain/manifest.ts';
 import type { RetentionDecision } from '../../src/domain/retention.ts';
 import type { VerifyResult } from '../../src/engine/verify.ts';
+import { MAIN } from '../support/cofre.ts';
 import { NEVER, Workspace } from '../support/workspace.ts';
 
 /** The JSON documents and exit statuses that scripts rely on, from the real program. */
@@ -98,6 +99,13 @@ describe('list and show', () => {
   test('show prints the whole manifest', async () => {
     expect((await workspace.run(['show', first.filename])).json()).toEqual(first);
   });
+});
+
+test('a reader that has seen enough, as head, is no fault', () => {
+  const script = '"$0" "$1" list --json --config "$2" | true; exit "${PIPESTATUS[0]}"';
+  const args = ['-c', script, process.execPath, MAIN, workspace.config];
+  const { status, stderr } = spawnSync('bash', args, { encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
 });
 
 describe('verify', () => {
