@@ -64,7 +64,8 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
     try {
       const config = await load();
       for (const key of restartKeys(app.config, config)) events.restartNeeded(key);
-      jobs = composeJobs(config, overrides);
+      // Sources leave out the location that is in use, which a reload does not change.
+      jobs = composeJobs({ ...config, location: app.config.location }, overrides);
       app.inspectors.configure(config);
       scheduler.replaceTasks(tasksOf(app, config, jobs));
       queue.setConcurrency(config.concurrency);
