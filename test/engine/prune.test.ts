@@ -5,7 +5,7 @@ import { BackupError } from '../../src/domain/errors.ts';
 import { parseJournalLine } from '../../src/domain/journal-entry.ts';
 import { type PolicyOf, prune, type PruneRequest } from '../../src/engine/prune.ts';
 import { NO_ABORT, withFaults } from '../support/fakes.ts';
-import { addBackup, daily } from '../support/stock.ts';
+import { addBackup, daily, endedEntry } from '../support/stock.ts';
 import { namesIn } from '../support/temp-directory.ts';
 import { openTestLocation, type TestLocation } from '../support/test-location.ts';
 
@@ -198,18 +198,7 @@ describe('what could not be deleted', () => {
 
 test('an interrupted deletion is finished, and is recorded as removed', async () => {
   const bed = await locationWith([2, 19]);
-  await bed.context.journal.append({
-    event: 'ended',
-    at: '2026-11-02T02:00:00.000Z',
-    run: 'r',
-    job: 'nightly',
-    trigger: 'schedule',
-    actor: 'daemon',
-    outcome: 'succeeded',
-    duration_ms: 1,
-    archives: [daily(2)],
-    errors: [],
-  });
+  await bed.context.journal.append(endedEntry([daily(2)]));
   const path = bed.location.manifestPath(daily(2));
   await rename(path, `${path}.deleting`);
   await prune(bed.context, request(), NO_ABORT);
