@@ -6,14 +6,17 @@ import { RunQueue } from './daemon/run-queue.ts';
 import { Scheduler } from './daemon/scheduler.ts';
 import { SystemdNotifier } from './daemon/systemd-notify.ts';
 import { toBackupError } from './domain/errors.ts';
-import { PRUNE_TASK, SCRUB_TASK } from './domain/journal-entry.ts';
+import { drillTaskOf, PRUNE_TASK, SCRUB_TASK } from './domain/journal-entry.ts';
+import { drill } from './engine/drill.ts';
 import { newRunId } from './engine/journaling.ts';
+import { newestVerified } from './engine/newest.ts';
 import { prune } from './engine/prune.ts';
 import { runJob } from './engine/run.ts';
 import type { ScheduledJob } from './engine/scheduled-job.ts';
 import type { ScheduledTask } from './engine/scheduled-task.ts';
 import { scrub } from './engine/scrub.ts';
 import { HttpServer } from './http/server.ts';
+import { withDeadline } from './lib/abort.ts';
 import type { Logger } from './lib/log.ts';
 
 const ACTOR = 'daemon';
@@ -67,6 +70,7 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
       // Sources leave out the location that is in use, which a reload does not change.
       jobs = composeJobs({ ...config, location: app.config.location }, overrides);
       app.inspectors.configure(config);
+      app.restoring.configure(config);
       scheduler.replaceTasks(tasksOf(app, config, jobs));
       queue.setConcurrency(config.concurrency);
       events.configReloaded(jobs.map(({ job }) => job.name));
@@ -121,6 +125,7 @@ function tasksOf(app: App, config: Config, jobs: readonly ScheduledJob[]): Sched
   const { enabled, retention, timezone, scrub: scrubbing } = config;
   const maintenance = { enabled, policy: MAINTENANCE_POLICY };
   const policyOf = policiesOf(config);
+  tasks.push(...drillTasksOf(app, jobs));
   tasks.push({
     ...maintenance,
     name: PRUNE_TASK,
@@ -142,6 +147,35 @@ function tasksOf(app: App, config: Config, jobs: readonly ScheduledJob[]): Sched
     },
   });
   return tasks;
+}
+
+/** The drills that have a schedule of their own: of the newest archive of each source of the job. */
+function drillTasksOf({ context }: App, jobs: readonly ScheduledJob[]): ScheduledTask[] {
+  return jobs.flatMap(({ job }): ScheduledTask[] => {
+    const { drill: when, enabled, timezone, sources, timeout_ms } = job;
+    if (when === undefined || when === 'each') return [];
+    const task = drillTaskOf(job.name);
+    return [
+      {
+        name: task,
+        enabled,
+        cron: cronOf(when.schedule, timezone),
+        policy: MAINTENANCE_POLICY,
+        run: async ({ due, trigger }, signal) => {
+          const newest = sources.flatMap(({ name }) => newestVerified(context, name) ?? []);
+          const filenames = newest.map(({ filename }) => filename);
+          using deadline = withDeadline(signal, timeout_ms, `the drill of job ${job.name}`);
+          const results = await drill(
+            context,
+            { task, filenames, trigger, actor: ACTOR, due },
+            deadline.signal,
+          );
+          if (signal.aborted) return 'cancelled';
+          return results.some(({ verdict }) => verdict === 'failed') ? 'failed' : 'succeeded';
+        },
+      },
+    ];
+  });
 }
 
 /** What a reload cannot change, as locks are held and sockets open. */

@@ -4,6 +4,7 @@ import { Journal } from './catalogue/journal.ts';
 import { Location } from './catalogue/location.ts';
 import { createCodec } from './codecs/codecs.ts';
 import type { Config, JobConfig, SourceConfig } from './config/config.ts';
+import { GLOBALS_SUFFIX } from './domain/archive-name.ts';
 import { parseCron } from './domain/cron.ts';
 import { BackupError } from './domain/errors.ts';
 import type { Job } from './domain/job.ts';
@@ -15,9 +16,12 @@ import type { PolicyOf } from './engine/prune.ts';
 import type { ScheduledJob } from './engine/scheduled-job.ts';
 import { Status } from './engine/status.ts';
 import { Inspectors } from './compose-inspectors.ts';
+import { Restoring } from './compose-restore.ts';
+import { TarTreeLister } from './inspect/tree-lister.ts';
 import type { Logger } from './lib/log.ts';
 import { SystemClock } from './lib/system-clock.ts';
 import { FilesSource } from './sources/files/files-source.ts';
+import { GlobalsSource } from './sources/postgres/globals-source.ts';
 import { PostgresSource } from './sources/postgres/postgres-source.ts';
 import { DirectoryStore } from './stores/directory-store.ts';
 import { VERSION } from './version.ts';
@@ -35,6 +39,7 @@ export interface App {
   readonly jobs: readonly ScheduledJob[];
   readonly policyOf: PolicyOf;
   readonly inspectors: Inspectors;
+  readonly restoring: Restoring;
   readonly index: IndexFile;
   readonly metrics: Metrics;
   readonly events: Events;
@@ -65,6 +70,7 @@ export async function composeApp(
   const events = new Events(log, metrics);
   journal.onEntry((entry) => events.journaled(entry));
   const inspectors = new Inspectors(config);
+  const restoring = new Restoring(config);
   const context: EngineContext = {
     location,
     catalogue,
@@ -74,6 +80,9 @@ export async function composeApp(
     clock: overrides.clock ?? new SystemClock(),
     openCodec: createCodec,
     openInspector: (archive, stop) => inspectors.open(archive, stop),
+    openSurveyor: inspectors.openSurveyor,
+    restoring,
+    openLister: (onEntry, { digests }) => new TarTreeLister({ onEntry, digests }),
   };
   return {
     config,
@@ -81,6 +90,7 @@ export async function composeApp(
     jobs,
     policyOf: policiesOf(config),
     inspectors,
+    restoring,
     index: new IndexFile(location, catalogue),
     metrics,
     events,
@@ -95,7 +105,7 @@ export function composeJobs(config: Config, overrides: Overrides = {}): Schedule
   const openAll = (sources: readonly SourceConfig[]) =>
     sources.flatMap((source) => {
       try {
-        return open(source, config.location);
+        return [open(source, config.location), ...openGlobals(source)];
       } catch (error) {
         if (!(error instanceof BackupError) || error.code !== 'CONFIG_INVALID') throw error;
         faults.push(error);
@@ -126,7 +136,10 @@ function allOf(faults: readonly BackupError[]): BackupError {
 export function policiesOf(config: Config): PolicyOf {
   const bySource = new Map(
     config.jobs.flatMap(({ sources, retention: policy, timezone }) =>
-      sources.map(({ name }) => [name, { policy, timezone }] as const),
+      sources.flatMap(({ name }) =>
+        // Also where the roles are no longer wanted: their series still belongs to the job.
+        [name, name + GLOBALS_SUFFIX].map((series) => [series, { policy, timezone }] as const),
+      ),
     ),
   );
   const fallback = { policy: config.retention.policy, timezone: config.timezone };
@@ -139,6 +152,13 @@ export function cronOf(schedule: string, timezone: string) {
   if (!parsed.ok)
     throw new BackupError('CONFIG_INVALID', `the schedule '${schedule}' is invalid: ${parsed.reason}`);
   return parsed.cron;
+}
+
+/** The source of the roles and tablespaces that go with a database, where they are wanted. */
+function openGlobals(source: SourceConfig): Source[] {
+  if (source.type !== 'postgres' || source.globals === undefined) return [];
+  const { name: database, url, binDir, globals } = source;
+  return [new GlobalsSource({ database, url, binDir, ...globals })];
 }
 
 /** The adapter of the machine for a source, which never reads the location. Throws CONFIG_INVALID. */

@@ -30,6 +30,7 @@ async function config(facts: Partial<Config> = {}): Promise<Config> {
     jobs: [job],
     concurrency: 1,
     requireMount: false,
+    scratch: {},
     retention: { schedule: '30 3 * * *', policy: { ...job.retention, days: 7 } },
     http: { host: '127.0.0.1', port: 0 },
     ...facts,
@@ -153,6 +154,36 @@ test('retention goes by the job of a source, and by the top level for one that n
   const policyOf = policiesOf(whole);
   expect(policyOf('tree')).toEqual({ policy: whole.jobs[0]?.retention, timezone: 'Europe/Lisbon' });
   expect(policyOf('gone')).toEqual({ policy: whole.retention.policy, timezone: 'UTC' });
+});
+
+test('a database that wants the roles of its server has them behind it, and by the retention of its job', async () => {
+  const whole = await config();
+  const [job] = whole.jobs;
+  if (job === undefined) throw new Error('no job');
+  const database = (name: string, globals?: { passwords: boolean }) => ({
+    type: 'postgres' as const,
+    name,
+    url: 'postgresql:///shop',
+    format: 'custom' as const,
+    include: NO_PATTERNS,
+    exclude: NO_PATTERNS,
+    lockWaitTimeout_ms: 1_000,
+    exclusive: false,
+    ...(globals === undefined ? {} : { globals }),
+  });
+  const sources = [database('app', { passwords: true }), database('other'), ...job.sources];
+  const withRoles: Config = { ...whole, jobs: [{ ...job, sources }] };
+  const opened = composeJobs(withRoles)[0]?.job.sources.map(({ name, type, format }) => [name, type, format]);
+  expect(opened).toEqual([
+    ['app', 'database', 'custom'],
+    ['app_globals', 'database', 'plain'],
+    ['other', 'database', 'custom'],
+    ['tree', 'files', 'tar'],
+  ]);
+  // Also for the roles of a source that no longer wants them.
+  for (const series of ['app_globals', 'other_globals']) {
+    expect(policiesOf(withRoles)(series)).toEqual({ policy: job.retention, timezone: 'Europe/Lisbon' });
+  }
 });
 
 test('a schedule that validation let through by mistake is told as a fault of the configuration', () => {

@@ -44,10 +44,14 @@ const MANIFEST_FIELDS: Record<keyof Manifest, true> = {
   database: true,
   server_version: true,
   tool_version: true,
+  locale: true,
+  rebuilt: true,
   pinned: true,
   incomplete: true,
   contents: true,
   verification: true,
+  proof: true,
+  anomaly: true,
 };
 const CONTENTS_FIELDS: Record<keyof DatabaseContents | keyof FilesContents, true> = {
   tables: true,
@@ -75,6 +79,8 @@ const JOURNAL_FIELDS: Record<keyof JobSeen | keyof RunStarted | keyof RunEnded, 
   errors: true,
   missed: true,
   removed: true,
+  drills: true,
+  anomalies: true,
 };
 
 /** The first column of the tables in a text. */

@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { archiveKey, parseArchiveName } from '../domain/archive-name.ts';
@@ -182,6 +182,22 @@ export class Catalogue {
       }
     }
     return orphans.sort();
+  }
+
+  /** Whether an archive is stored, has no manifest and is not under deletion. */
+  async isOrphan(filename: string): Promise<boolean> {
+    const records = [MANIFEST_SUFFIX, DELETING_SUFFIX].map((suffix) => filename + suffix);
+    const names = records.map((name) => join(this.#location.manifests, name));
+    if (names.some((path) => lstatSync(path, { throwIfNoEntry: false }) !== undefined)) return false;
+    return (await this.#isStored(filename)) === true;
+  }
+
+  /** Makes an orphan a backup again. Returns false, and changes nothing, when it is none any more. */
+  async adopt(manifest: Manifest, signal: AbortSignal): Promise<boolean> {
+    await using _lock = await this.#location.lock('catalogue', signal);
+    if (!(await this.isOrphan(manifest.filename))) return false;
+    await this.#write(manifest);
+    return true;
   }
 
   async #isStored(filename: string): Promise<boolean | undefined> {

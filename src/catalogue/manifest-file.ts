@@ -5,11 +5,13 @@ import { z } from 'zod';
 import { parseArchiveName } from '../domain/archive-name.ts';
 import { BackupError } from '../domain/errors.ts';
 import {
+  ANOMALY_KINDS,
   ARCHIVE_FORMATS,
   ARCHIVE_TYPES,
   COMPRESSION_TYPES,
   type Manifest,
   TRIGGERS,
+  VERDICTS,
   VERIFY_LEVELS,
 } from '../domain/manifest.ts';
 
@@ -28,6 +30,27 @@ const filesContents = z.object({
   digest: sha256,
   changed: remarks,
   incomplete: remarks,
+});
+
+const locale = z.object({
+  encoding: z.string(),
+  collate: z.string(),
+  ctype: z.string(),
+  provider: z.string().optional(),
+  provider_locale: z.string().optional(),
+});
+const proof = z.object({
+  verdict: z.enum(VERDICTS),
+  at: instant,
+  duration_ms: count,
+  detail: z.string(),
+  versions: z.record(z.string(), z.string()),
+});
+
+const anomaly = z.object({
+  baseline: z.string(),
+  findings: z.array(z.object({ kind: z.enum(ANOMALY_KINDS), detail: z.string() })),
+  acknowledged: z.object({ at: instant, actor: z.string() }).optional(),
 });
 
 /** Loose: fields that a later version added survive an update by this one. */
@@ -59,10 +82,14 @@ const manifestSchema = z.looseObject({
   database: z.string().optional(),
   server_version: z.string().optional(),
   tool_version: z.string().optional(),
+  locale: locale.optional(),
+  rebuilt: z.literal(true).optional(),
   pinned: z.boolean(),
   incomplete: z.boolean(),
   contents: z.union([databaseContents, filesContents]),
   verification: z.object({ level: z.enum(VERIFY_LEVELS), ok: z.boolean(), at: instant, detail: z.string() }),
+  proof: proof.optional(),
+  anomaly: anomaly.optional(),
 });
 
 /** The JSON text of a manifest file. */

@@ -3,8 +3,10 @@ import { VERSION } from '../version.ts';
 import { BackupError } from '../domain/errors.ts';
 import type { LogLevel } from '../lib/log.ts';
 import { type Answer, type ExitStatus, printAnswer, printError } from './answer.ts';
+import type { DrillFlags } from './commands/drill.ts';
 import type { ListFlags } from './commands/list.ts';
 import type { PruneFlags } from './commands/prune.ts';
+import type { RestoreFlags } from './commands/restore.ts';
 import type { VerifyFlags } from './commands/verify.ts';
 import type { CommonFlags, Session } from './session.ts';
 
@@ -97,6 +99,12 @@ export function createProgram(
     .action((filename: string, flags: CommonFlags) =>
       run(flags, async (session) => (await import('./commands/show.ts')).show(session, filename), quiet),
     );
+  command('diff', 'show what of one backup is not as in another of its type')
+    .argument('<a>')
+    .argument('<b>')
+    .action((a: string, b: string, flags: CommonFlags) =>
+      run(flags, async (session) => (await import('./commands/diff.ts')).diff(session, a, b), quiet),
+    );
   command('verify', 'read archives again and compare them with what was written')
     .argument('[filename...]')
     .option('--all', 'every archive, and whether any is missing')
@@ -105,6 +113,45 @@ export function createProgram(
       run(
         flags,
         async (session) => (await import('./commands/verify.ts')).verify(session, filenames, flags),
+        quiet,
+      ),
+    );
+  command('restore', 'put one archive back: a database, or files')
+    .argument('[filename]')
+    .option('--to <place>', 'where to: a connection URI, or a directory for files')
+    .option('--latest <source>', 'the newest archive of a source that verifies')
+    .option('--at <time>', 'with --latest: the newest one at that time')
+    .option('--dry-run', 'only say what would be done')
+    .option('--create', 'make the database')
+    .option('--clean', 'put it in the place of what is there, once it is restored')
+    .option('--jobs <count>', 'custom format: connections that restore at once (default 2)')
+    .option('--schema <name...>', 'custom format: only these schemas')
+    .option('--table <name...>', 'custom format: only these tables')
+    .option(
+      '--globals [filename]',
+      'roles and tablespaces first, of the archive that belongs to it or of this one',
+    )
+    .option('--no-owner', 'leave owners and privileges out')
+    .option('--no-transaction', 'plain format: keep what was restored before an error')
+    .option('--force-source', 'also into the database that the archive was taken from')
+    .option('--path <glob...>', 'files: only these, with what is below them')
+    .option('--overwrite', 'files: merge into a directory that is not empty')
+    .option('--outside-links', 'files: also links that lead out of the target')
+    .action((filename: string | undefined, flags: CommonFlags & RestoreFlags) =>
+      run(
+        flags,
+        async (session) => (await import('./commands/restore.ts')).restore(session, filename, flags),
+        quiet,
+      ),
+    );
+  command('drill', 'prove that archives restore, by restoring them into something thrown away')
+    .argument('[filename...]')
+    .option('--latest <source...>', 'the newest archive of each of these sources that verifies')
+    .option('--all', 'every archive')
+    .action((filenames: string[], flags: CommonFlags & DrillFlags) =>
+      run(
+        flags,
+        async (session) => (await import('./commands/drill.ts')).drill(session, filenames, flags),
         quiet,
       ),
     );
@@ -133,17 +180,38 @@ export function createProgram(
     .action((filename: string, flags: CommonFlags) =>
       run(flags, async (session) => (await import('./commands/pin.ts')).pin(session, filename, false), quiet),
     );
+  command(
+    'acknowledge',
+    'say that the anomaly of a backup, and those before it with the same cause, is meant',
+  )
+    .argument('<filename>')
+    .action((filename: string, flags: CommonFlags) =>
+      run(
+        flags,
+        async (session) => (await import('./commands/acknowledge.ts')).acknowledge(session, filename),
+        quiet,
+      ),
+    );
   command('check', 'look for everything that would make a backup fail').action((flags: CommonFlags) =>
     run(flags, async (session) => (await import('./commands/check.ts')).check(session), quiet),
   );
   command('schedule', 'show the next runs').action((flags: CommonFlags) =>
     run(flags, async (session) => (await import('./commands/schedule.ts')).schedule(session), quiet),
   );
+  const catalogue = program.command('catalogue').description('about the manifests of the backups');
+  command('rebuild', 'make manifests anew for archives that lost theirs', catalogue).action(
+    (flags: CommonFlags) =>
+      run(
+        flags,
+        async (session) => (await import('./commands/catalogue-rebuild.ts')).catalogueRebuild(session),
+        quiet,
+      ),
+  );
   const config = program.command('config').description('about the configuration');
   command('schema', 'print its JSON Schema', config).action((flags: CommonFlags) =>
     run(flags, async () => (await import('./commands/config-schema.ts')).configSchema(), quiet),
   );
-  for (const each of [...program.commands, ...config.commands])
+  for (const each of [...program.commands, ...catalogue.commands, ...config.commands])
     each.exitOverride().configureOutput({ writeErr: () => undefined });
   return program;
 }

@@ -13,6 +13,24 @@ export function openProgress(enabled: boolean): Progress {
   return enabled && process.stderr.isTTY ? new TerminalProgress() : SILENT;
 }
 
+/** For work in steps that tells sums: a bar for each step, told apart by its label. */
+export function stepProgress(
+  progress: Progress,
+): (label: string, now: { bytes: number; total_bytes?: number }) => void {
+  let current = '';
+  let seen_bytes = 0;
+  return (label, { bytes, total_bytes }) => {
+    if (label !== current) {
+      current = label;
+      seen_bytes = 0;
+      progress.begin(label, total_bytes);
+    }
+    // A retry begins again at nothing.
+    if (bytes > seen_bytes) progress.advance(bytes - seen_bytes);
+    seen_bytes = bytes;
+  };
+}
+
 const SILENT: Progress = {
   begin: () => undefined,
   advance: () => undefined,

@@ -20,6 +20,7 @@ export interface Config {
   requireMount: boolean;
   retention: RetentionConfig;
   scrub?: ScrubConfig;
+  scratch: ScratchConfig;
   http: HttpConfig;
 }
 
@@ -45,6 +46,8 @@ export interface PostgresSourceConfig {
   /** Absolute. */
   readonly binDir?: string;
   readonly exclusive: boolean;
+  /** Present: the roles and tablespaces of the server too, with the hashes of their passwords or without. */
+  readonly globals?: { readonly passwords: boolean };
 }
 
 export interface ObjectPatterns {
@@ -73,6 +76,13 @@ export interface ScrubConfig {
   schedule: string;
   /** The part of all archives to verify each time, above 0 and at most 1. */
   share: number;
+}
+
+export interface ScratchConfig {
+  /** Absolute; the temporary directory of the system when absent. */
+  directory?: string;
+  /** The resolved secret: never log it. */
+  url?: string;
 }
 
 export interface HttpConfig {

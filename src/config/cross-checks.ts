@@ -23,6 +23,11 @@ export function rawSources(root: unknown): RawSource[] {
   });
 }
 
+/** The server of drills, which has a `url` like a source. */
+export function rawScratch(root: unknown): RawSource {
+  return { path: ['scratch'], source: asRecord(asRecord(root).scratch) };
+}
+
 /** Source names used twice, and member names used twice within a files source. */
 export function checkNames(root: unknown, directory: string): ConfigFault[] {
   const sources = rawSources(root);

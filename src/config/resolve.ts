@@ -36,7 +36,19 @@ export function resolveConfig(input: ConfigInput, surroundings: Surroundings): C
     requireMount,
     retention: { schedule: input.retention.schedule, policy: policyOf(input) },
     ...(scrub === undefined ? {} : { scrub }),
+    scratch: resolveScratch(input.scratch, surroundings),
     http: input.http,
+  };
+}
+
+function resolveScratch(
+  { directory }: ConfigInput['scratch'],
+  { directory: base, secrets }: Surroundings,
+): Config['scratch'] {
+  const url = secrets.get('scratch.url');
+  return {
+    ...(directory === undefined ? {} : { directory: resolve(base, directory) }),
+    ...(url === undefined ? {} : { url }),
   };
 }
 
@@ -63,6 +75,8 @@ function resolveJob(name: string, job: JobInput, top: ConfigInput, surroundings:
       ...(failure === undefined ? {} : { failure }),
     },
     retention: policyOf(top, job),
+    ...anomalyOf(top, job),
+    ...(job.drill === undefined ? {} : { drill: job.drill }),
   };
 }
 
@@ -73,7 +87,7 @@ function resolveSource(source: SourceInput, urlPath: string, surroundings: Surro
 }
 
 function resolvePostgres(source: PostgresInput, url: string, directory: string): PostgresSourceConfig {
-  const { type, name, format, binDir, exclusive } = source;
+  const { type, name, format, binDir, exclusive, globals } = source;
   return {
     type,
     name,
@@ -84,6 +98,7 @@ function resolvePostgres(source: PostgresInput, url: string, directory: string):
     lockWaitTimeout_ms: milliseconds(source.lockWaitTimeout),
     ...(binDir === undefined ? {} : { binDir: resolve(directory, binDir) }),
     exclusive,
+    ...(globals === false ? {} : { globals: globals === true ? { passwords: false } : globals }),
   };
 }
 
@@ -106,6 +121,12 @@ function patternsOf(
 function resolveCompression(input: CompressionInput): JobConfig['compression'] {
   if (typeof input !== 'string') return input;
   return input === 'none' ? { type: input } : { type: input, level: DEFAULT_LEVELS[input] };
+}
+
+/** The job's own where it has any, as a whole. */
+function anomalyOf(top: ConfigInput, job: JobInput): Pick<JobConfig, 'anomaly'> {
+  const anomaly = job.anomaly ?? top.anomaly ?? false;
+  return anomaly === false ? {} : { anomaly };
 }
 
 /** The rules of the top level, each replaced by the job's own where it has one. */

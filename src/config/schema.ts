@@ -21,7 +21,7 @@ import {
   text,
   timezone,
 } from './leaves.ts';
-import { NAME_ALLOWED, sourceSchema } from './source-schema.ts';
+import { NAME_ALLOWED, secretSchema, sourceSchema } from './source-schema.ts';
 
 const DEFAULT_PRUNE_SCHEDULE = '30 3 * * *';
 
@@ -108,6 +108,53 @@ const topRetentionSchema = section(
   RETENTION_ALLOWED,
 );
 
+const ANOMALY_ALLOWED = 'false, or an object with `rowsDown` and `sizeDown`';
+const ANOMALY_DESCRIPTION =
+  'Compare each new archive with its series, and warn when its contents shrank; off when absent or false.';
+/** False is for a job that does not do what the top level does. */
+const anomalySchema = z.union(
+  [
+    z.literal(false, ANOMALY_ALLOWED),
+    section(
+      {
+        rowsDown: fraction()
+          .default(0.5)
+          .describe('Warn when rows, or entries of a files archive, are down by more than this share.'),
+        sizeDown: fraction()
+          .default(0.5)
+          .describe('Warn when the size before compression is down by more than this share.'),
+      },
+      ANOMALY_ALLOWED,
+    ),
+  ],
+  ANOMALY_ALLOWED,
+);
+
+const DRILL_ALLOWED = '"each", or an object with `schedule`';
+const drillSchema = z.union(
+  [
+    z.literal('each', DRILL_ALLOWED),
+    section({ schedule: schedule().describe("When to drill, in the job's time zone.") }, DRILL_ALLOWED),
+  ],
+  DRILL_ALLOWED,
+);
+
+const scratchSchema = section(
+  {
+    directory: text('the path of a directory')
+      .optional()
+      .describe(
+        'Where drills put throwaway clusters and files, and parallel restores their copy of an archive; the temporary directory of the system when absent.',
+      ),
+    url: secretSchema
+      .optional()
+      .describe(
+        'Drill databases on this server, in a database made and dropped by each drill, instead of a throwaway cluster. A connection URI of a maintenance database, as a reference to a secret.',
+      ),
+  },
+  'an object with `directory` and `url`',
+);
+
 const VERIFY_DESCRIPTION =
   'What to check in each new archive: `checksum` re-reads the stored bytes, `contents` also decodes and compares them.';
 
@@ -134,6 +181,10 @@ export const jobSchema = section(
     retention: jobRetentionSchema
       .optional()
       .describe('Rules that replace those of the top level, one by one.'),
+    anomaly: anomalySchema.optional().describe(ANOMALY_DESCRIPTION),
+    drill: drillSchema
+      .optional()
+      .describe('When to prove that the newest archives of this job restore; never when absent.'),
   },
   'an object describing a job',
 );
@@ -174,6 +225,8 @@ export const configSchema = section(
     )
       .optional()
       .describe('Verify old archives again, a share at a time; off when absent.'),
+    anomaly: anomalySchema.optional().describe(ANOMALY_DESCRIPTION),
+    scratch: scratchSchema.prefault({}).describe('Where drills are done.'),
     http: section(
       {
         host: matching(/^[^\s/]+$/, 'a host name or address')

@@ -1,7 +1,7 @@
 import type { Stats } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { rawSources } from './cross-checks.ts';
+import { rawScratch, rawSources } from './cross-checks.ts';
 import type { Environment } from './environment.ts';
 import { type ConfigFault, formatPath, HIDDEN } from './faults.ts';
 import { isPostgresUrl, type SecretInput, secretSchema, URL_ALLOWED } from './source-schema.ts';
@@ -20,7 +20,10 @@ export interface ResolvedSecrets {
 /** A secret as it was found, or why it was not. */
 type Found = { ok: true; value: string; warning?: string } | { ok: false; reason: string };
 
-/** The connection URI of every source whose `url` has the right shape; relative paths are below `directory`. */
+/**
+ * The connection URI of every source, and of the scratch server, whose `url` has the right shape; relative paths
+ * are below `directory`.
+ */
 export async function resolveSecrets(
   root: unknown,
   directory: string,
@@ -29,9 +32,10 @@ export async function resolveSecrets(
   const values = new Map<string, string>();
   const faults: ConfigFault[] = [];
   const warnings: string[] = [];
-  for (const { path, source } of rawSources(root)) {
+  const holders = rawSources(root).filter(({ source }) => source.type === 'postgres');
+  for (const { path, source } of [...holders, rawScratch(root)]) {
     const secret = secretSchema.safeParse(source.url);
-    if (source.type !== 'postgres' || !secret.success) continue;
+    if (!secret.success) continue;
     const at = formatPath([...path, 'url']);
     const found = checkUrl(await find(secret.data, directory, environment));
     if (found.ok) {

@@ -78,6 +78,8 @@ const excludeSchema = section(
   SELECTION_ALLOWED,
 );
 
+const GLOBALS_ALLOWED = 'true, false or an object with `passwords`';
+
 const postgresSchema = section(
   {
     type: z.literal('postgres').describe('One PostgreSQL database.'),
@@ -95,6 +97,25 @@ const postgresSchema = section(
     exclusive: flag()
       .default(false)
       .describe('Hold an advisory lock while dumping. Needs a session: not through a transaction pooler.'),
+    globals: z
+      .union(
+        [
+          flag(),
+          section(
+            {
+              passwords: flag()
+                .default(false)
+                .describe('With the hashes of their passwords, which takes a superuser to read.'),
+            },
+            GLOBALS_ALLOWED,
+          ),
+        ],
+        GLOBALS_ALLOWED,
+      )
+      .default(false)
+      .describe(
+        'Also archive the roles and tablespaces of the server (pg_dumpall --globals-only), as a series of their own named `<name>_globals`. An object for its options.',
+      ),
   },
   'an object describing a source',
 );

@@ -1,14 +1,16 @@
 import type { ArchiveFormat, ArchiveType, CompressionType } from './manifest.ts';
 import type { Key } from './ports.ts';
 
-/** What a source may be called; names ending in `_globals` are reserved for the roles of a server. */
+/** What a source of the configuration may be called; names ending in GLOBALS_SUFFIX are reserved. */
 export const SOURCE_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+/** Behind the name of a database's source: the roles and tablespaces of its server, a series of their own. */
+export const GLOBALS_SUFFIX = '_globals';
 
 const FORMAT_EXTENSION = { plain: '.sql', custom: '.dump', directory: '.dir.tar', tar: '.tar' } as const;
 const CODEC_SUFFIX = { none: '', gzip: '.gz', zstd: '.zst' } as const;
 
 const ARCHIVE_NAME =
-  /^(?<type>db|files)_backup_(?<source>[a-z0-9][a-z0-9_-]{0,62})_(?<timestamp>\d{8}_\d{6})(?<extension>\.sql|\.dump|\.dir\.tar|\.tar)(?<suffix>|\.gz|\.zst)$/;
+  /^(?<type>db|files)_backup_(?<source>[a-z0-9][a-z0-9_-]{0,62}(?:_globals)?)_(?<timestamp>\d{8}_\d{6})(?<extension>\.sql|\.dump|\.dir\.tar|\.tar)(?<suffix>|\.gz|\.zst)$/;
 
 export interface ArchiveName {
   type: ArchiveType;
@@ -17,6 +19,11 @@ export interface ArchiveName {
   timestamp: string;
   format: ArchiveFormat;
   compression: CompressionType;
+}
+
+/** Whether the archives of a source hold the roles and tablespaces of a server, and no database. */
+export function isGlobalsSource(source: string): boolean {
+  return source.endsWith(GLOBALS_SUFFIX);
 }
 
 /** `db_backup_<source>_<timestamp>.sql.gz`, `files_backup_<source>_<timestamp>.tar.zst` … */

@@ -36,6 +36,12 @@ export const ERROR_CODES = {
   INTERRUPTED: 'The process died while the run was under way.',
   SKIPPED: 'A due time passed without a run: the job was still busy, or catching up is off or was given up.',
   PRUNE_HELD_BACK: 'Retention would remove more than half of a series in one go.',
+  TARGET_REFUSED:
+    'The target of a restore is not empty, is the source itself, or cannot be what is asked for.',
+  ARCHIVE_UNSAFE: 'An entry of the archive would lead out of the target of a restore, or is a device.',
+  RESTORE_FAILED: 'The archive was not restored; the message says in what state the target is.',
+  NOT_PROVABLE: 'This machine lacks what the drill of an archive needs.',
+  DRILL_FAILED: 'A drill found that an archive does not restore to what was recorded of it.',
   ADDRESS_IN_USE: 'The address of the HTTP server is taken or not of this machine.',
   INTERNAL: 'A fault in cofre itself.',
 } as const;

@@ -1,4 +1,5 @@
-import type { Outcome } from './manifest.ts';
+import { describeAnomaly } from './anomaly.ts';
+import type { Anomaly, Outcome, Verdict } from './manifest.ts';
 
 /** What `GET /health` answers. Times are ISO 8601, UTC. */
 export interface HealthReport {
@@ -8,7 +9,7 @@ export interface HealthReport {
   uptime: number;
   /** Why the status is not `ok`, for people. */
   problems: string[];
-  /** What needs a look without being a failure of backups: a retention that is held back. */
+  /** What needs a look without being a failure of backups: anomalies, faulty old archives, a retention held back. */
   warnings: string[];
   jobs: JobHealth[];
   series: SeriesHealth[];
@@ -37,9 +38,35 @@ export interface SeriesHealth {
   verified_at: string;
   /** The manifest is there, the archive file is not, or has another size. */
   missing: boolean;
+  /** What the newest archive lacks, unless someone has acknowledged it. */
+  anomaly: Pick<Anomaly, 'baseline' | 'findings'> | null;
+  /** Filenames of all archives whose latest verification failed, oldest first. */
+  faulty: string[];
+  /** Null before the first drill. */
+  proof: ProofHealth | null;
 }
 
-/** The problems that make the answer 503: overdue jobs, failed last runs, newest archives that do not verify. */
+/** What drills say of a series. */
+export interface ProofHealth {
+  /** The archive that was drilled last. */
+  filename: string;
+  verdict: Verdict;
+  at: string;
+  /** The last time that an archive was proven to restore, and how long ago, in seconds. */
+  proven_at: string | null;
+  proven_age: number | null;
+  /** The recovery time that was measured then. */
+  recovery_ms: number | null;
+  /** Whether the newest archive that was proven or refuted was refuted. */
+  failing: boolean;
+  /** Filenames of all archives whose latest drill failed, oldest first. */
+  failed: string[];
+}
+
+/**
+ * The problems that make the answer 503: overdue jobs, failed last runs, newest archives that do not verify, or that
+ * a drill could not restore.
+ */
 export function problemsOf(jobs: readonly JobHealth[], series: readonly SeriesHealth[]): string[] {
   const problems: string[] = [];
   for (const { job, enabled, overdue, overdue_since, last_outcome } of jobs) {
@@ -47,9 +74,24 @@ export function problemsOf(jobs: readonly JobHealth[], series: readonly SeriesHe
     if (overdue) problems.push(`job ${job} is overdue: no success since it was due at ${overdue_since}`);
     if (last_outcome === 'failed') problems.push(`the last run of job ${job} failed`);
   }
-  for (const { newest, verified, missing } of series) {
+  for (const { newest, verified, missing, proof } of series) {
+    if (proof?.failing === true)
+      problems.push(`${proof.failed.at(-1)} failed its drill: it does not restore as recorded`);
     if (missing) problems.push(`the file of the newest archive ${newest} is gone or was changed`);
     else if (!verified) problems.push(`the newest archive ${newest} does not verify`);
   }
   return problems;
+}
+
+/** What the archives warn of: each that does not verify, and newest ones that hold less than those before. */
+export function warningsOf(series: readonly SeriesHealth[]): string[] {
+  return series.flatMap(({ newest, anomaly, faulty, proof }) => [
+    ...(proof?.failed ?? []).map((filename) => `${filename} failed its drill`),
+    ...faulty.map((filename) => `${filename} does not verify`),
+    ...(anomaly === null
+      ? []
+      : [
+          `${newest} holds less than ${anomaly.baseline}: ${describeAnomaly(anomaly)}; \`cofre acknowledge ${newest}\` if this is meant`,
+        ]),
+  ]);
 }

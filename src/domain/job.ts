@@ -1,3 +1,4 @@
+import type { AnomalyThresholds } from './anomaly.ts';
 import type { CompressionType, VerifyLevel } from './manifest.ts';
 import type { Source } from './ports.ts';
 import type { RetentionPolicy } from './retention.ts';
@@ -26,4 +27,8 @@ export interface Job {
   readonly verify: VerifyLevel;
   readonly hooks: Hooks;
   readonly retention: RetentionPolicy;
+  /** Absent: new archives are not compared with their series. */
+  readonly anomaly?: AnomalyThresholds;
+  /** After each run, or on a schedule of its own; absent: only when someone asks. */
+  readonly drill?: 'each' | { readonly schedule: string };
 }

@@ -1,8 +1,8 @@
 import type { ErrorDocument } from './errors.ts';
-import type { Outcome, Trigger } from './manifest.ts';
+import type { AnomalyKind, Outcome, Trigger, Verdict } from './manifest.ts';
 
 /**
- * One line of `<location>/journal.jsonl`. The name of a maintenance task (`@prune`, `@scrub`, `@delete`) stands where
+ * One line of `<location>/journal.jsonl`. The name of a maintenance task (`@prune`, `@scrub`, `@delete`, `@drill`, `@restore` …) stands where
  * that of a job does; no job can be called so.
  */
 export type JournalEntry = JobSeen | RunStarted | RunEnded;
@@ -45,6 +45,24 @@ export interface RunEnded {
   missed?: number;
   /** Filenames of what a prune or a deletion removed. */
   removed?: string[];
+  /** What the drills of this run found. */
+  drills?: DrillRecord[];
+  /** Those of `archives` whose contents shrank against their series. */
+  anomalies?: AnomalyRecord[];
+}
+
+/** The anomaly of one archive, as it stands in the journal. */
+export interface AnomalyRecord {
+  filename: string;
+  /** Each once. */
+  kinds: AnomalyKind[];
+}
+
+/** One drill, as it stands in the journal. */
+export interface DrillRecord {
+  filename: string;
+  verdict: Verdict;
+  duration_ms: number;
 }
 
 /** An error of a run, with the source it befell. */
@@ -56,6 +74,16 @@ export interface RunError extends ErrorDocument {
 export const DELETE_TASK = '@delete';
 export const PRUNE_TASK = '@prune';
 export const SCRUB_TASK = '@scrub';
+/** Manifests made anew from archives, which has an end and no start. */
+export const REBUILD_TASK = '@rebuild';
+/** Drills and restores that someone asks for. */
+export const DRILL_TASK = '@drill';
+export const RESTORE_TASK = '@restore';
+
+/** The drills of a job that are on a schedule of their own. */
+export function drillTaskOf(job: string): string {
+  return `${DRILL_TASK}.${job}`;
+}
 
 /** Whether a name in the journal is that of a maintenance task. */
 export function isTask(job: string): boolean {
@@ -73,11 +101,30 @@ export function parseJournalLine(line: string): JournalEntry | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { event, at, job, run, archives, errors, removed = [] } = value as Record<string, unknown>;
+  const {
+    event,
+    at,
+    job,
+    run,
+    archives,
+    errors,
+    removed = [],
+    drills = [],
+    anomalies = [],
+  } = value as Record<string, unknown>;
   if (typeof event !== 'string' || !EVENTS.has(event)) return undefined;
   if (typeof job !== 'string' || typeof at !== 'string' || Number.isNaN(Date.parse(at))) return undefined;
   if (event !== 'scheduled' && typeof run !== 'string') return undefined;
   // What folds the entries goes through these: one line that someone edited must not stop a daemon.
-  if (event === 'ended' && ![archives, errors, removed].every(Array.isArray)) return undefined;
+  if (event === 'ended') {
+    if (![archives, errors, removed, drills, anomalies].every(Array.isArray)) return undefined;
+    if (!(anomalies as unknown[]).every(isAnomalyRecord)) return undefined;
+  }
   return value as JournalEntry;
+}
+
+function isAnomalyRecord(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { filename, kinds } = value as Record<string, unknown>;
+  return typeof filename === 'string' && Array.isArray(kinds);
 }

@@ -39,11 +39,19 @@ export interface Manifest {
   database?: string;
   server_version?: string;
   tool_version?: string;
+  /** Of the database, for a restore to make one like it. */
+  locale?: DatabaseLocale;
+  /** Present, and true, on a manifest that was made from the archive alone after it had lost its own. */
+  rebuilt?: true;
   pinned: boolean;
   /** Whether `contents.incomplete` names anything; stands here because lists leave `contents` out. */
   incomplete: boolean;
   contents: Contents;
   verification: Verification;
+  /** The latest drill; absent before the first. */
+  proof?: Proof;
+  /** What its contents lack, compared with the series; absent when nothing does. */
+  anomaly?: Anomaly;
 }
 
 /** A manifest as lists and the published index hold it. */
@@ -66,6 +74,49 @@ export type ArchiveFormat = (typeof ARCHIVE_FORMATS)[number];
 
 export const VERIFY_LEVELS = ['checksum', 'contents'] as const;
 export type VerifyLevel = (typeof VERIFY_LEVELS)[number];
+
+export const VERDICTS = ['proven', 'failed', 'not provable here'] as const;
+/** What a drill found. `not provable here` says something of this machine and nothing of the archive. */
+export type Verdict = (typeof VERDICTS)[number];
+
+/** The latest drill of an archive: a restore into something thrown away, compared with what was recorded. */
+export interface Proof {
+  verdict: Verdict;
+  /** ISO 8601, UTC: when the drill ended. */
+  at: string;
+  /** The measured recovery time: from the first byte read to the data standing restored, or to the fault. */
+  duration_ms: number;
+  /** For people: what was compared, or each table or path that differs and how, or what this machine lacks. */
+  detail: string;
+  /** Of what did the drill: `cofre`, and for a database `server` and `pg_dump`. */
+  versions: Record<string, string>;
+}
+
+/** How a database sorts and encodes text, as in `pg_database`. */
+export interface DatabaseLocale {
+  /** `UTF8` */
+  encoding: string;
+  /** `LC_COLLATE` */
+  collate: string;
+  /** `LC_CTYPE` */
+  ctype: string;
+  /** Where PostgreSQL knows providers: `libc`, `icu` or `builtin`. */
+  provider?: string;
+  /** Of the providers `icu` and `builtin`. */
+  provider_locale?: string;
+}
+
+export const ANOMALY_KINDS = ['table_gone', 'rows_down', 'size_down', 'empty'] as const;
+export type AnomalyKind = (typeof ANOMALY_KINDS)[number];
+
+/** Contents that shrank against the series. */
+export interface Anomaly {
+  /** Filename of the archive it was compared with, which retention keeps until this is acknowledged. */
+  baseline: string;
+  findings: { kind: AnomalyKind; detail: string }[];
+  /** Who said that the change is meant, and when. */
+  acknowledged?: { at: string; actor: string };
+}
 
 /** One directory of a files source: its member name in the archive and where it lay. */
 export interface Root {

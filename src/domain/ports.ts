@@ -1,5 +1,14 @@
 import type { ErrorCode } from './errors.ts';
-import type { ArchiveFormat, ArchiveType, Contents, FileRemark, Root } from './manifest.ts';
+import type { DumpSurvey } from './dump-survey.ts';
+import type {
+  ArchiveFormat,
+  ArchiveType,
+  Contents,
+  DatabaseLocale,
+  FileRemark,
+  Root,
+  TableContents,
+} from './manifest.ts';
 
 /** Raw bytes in order. Its end means success: a producer that failed makes the iteration throw. */
 export type ByteStream = AsyncIterable<Buffer>;
@@ -40,6 +49,7 @@ export interface CaptureFacts {
   database?: string;
   server_version?: string;
   tool_version?: string;
+  locale?: DatabaseLocale;
   directories?: string[];
   roots?: Root[];
 }
@@ -67,6 +77,19 @@ export interface Inspectable {
 
 /** Throws TOOL_MISSING when a program that the format needs is not on this machine. */
 export type OpenInspector = (archive: Inspectable, signal: AbortSignal) => Promise<Inspector>;
+
+/** An inspector of dumps that also finds what a drill compares and what a restore needs. */
+export interface DumpSurveyor extends Inspector {
+  /** Once `end` has resolved. */
+  survey(): DumpSurvey;
+}
+
+/** @param ofRows says of which tables the order-independent digest of rows is wanted: it costs a hash per row. */
+export type OpenSurveyor = (
+  archive: Inspectable,
+  ofRows: (table: Pick<TableContents, 'schema' | 'name'>) => boolean,
+  signal: AbortSignal,
+) => Promise<DumpSurveyor>;
 
 /** Compression as two stream transforms. Both throw on a malformed or truncated input. */
 export interface Codec {

@@ -5,7 +5,8 @@
  * - Only verified archives count for the rules and are kept by them.
  * - `now` is the time of the newest verified archive and never later than the clock, so that a series that
  *   stopped does not age away, and a clock that jumped does not empty it.
- * - The newest verified archive, the newest complete one and the pinned ones are kept whatever the policy.
+ * - The newest verified archive, the newest complete one, the pinned ones and those from before an
+ *   anomaly that nobody has acknowledged are kept whatever the policy.
  * - An archive dated later than the clock was written under a wrong one: it is kept, and neither counts nor
  *   fills the place of one whose time is right.
  * - A plan that would remove more than half of the series removes nothing unless it is forced.
@@ -32,6 +33,8 @@ export interface RetainableArchive {
   verified: boolean;
   /** Whether something that belongs to it could not be read. */
   incomplete: boolean;
+  /** The newest archive with less in it than this one, unless someone has acknowledged that. */
+  beforeAnomalyOf?: string | undefined;
 }
 
 export interface RetentionDecision {
@@ -110,6 +113,10 @@ function decide(archive: RetainableArchive, context: Context): RetentionDecision
     ? judgeVerified(archive, context)
     : judgeUnverified(archive, context);
   if (archive.pinned) keep.push('pinned');
+  if (archive.beforeAnomalyOf !== undefined) {
+    const { beforeAnomalyOf: anomalous } = archive;
+    keep.push(`last archive from before the anomaly of ${anomalous}, which nobody has acknowledged`);
+  }
   return keep.length > 0
     ? { filename: archive.filename, action: 'keep', reasons: keep }
     : { filename: archive.filename, action: 'remove', reasons: [remove] };

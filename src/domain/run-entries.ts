@@ -1,4 +1,4 @@
-import type { RunEnded, RunError, RunStarted } from './journal-entry.ts';
+import type { AnomalyRecord, DrillRecord, RunEnded, RunError, RunStarted } from './journal-entry.ts';
 import type { Outcome, Trigger } from './manifest.ts';
 
 /** What the lines of one run have in common. */
@@ -21,6 +21,8 @@ export interface RunEnd {
   errors?: RunError[];
   missed?: number | undefined;
   removed?: string[];
+  drills?: DrillRecord[];
+  anomalies?: AnomalyRecord[];
 }
 
 /** @param job A job or a maintenance task. */
@@ -35,7 +37,7 @@ export function startedEntry(identity: RunIdentity, startedAt: Date, sources: st
 
 /** The line that ends a run, also one that never started. */
 export function endedEntry(identity: RunIdentity, startedAt: Date, endedAt: Date, end: RunEnd): RunEnded {
-  const { outcome, archives = [], errors = [], missed, removed } = end;
+  const { outcome, archives = [], errors = [], missed, removed, drills = [], anomalies = [] } = end;
   return {
     event: 'ended',
     at: endedAt.toISOString(),
@@ -47,6 +49,8 @@ export function endedEntry(identity: RunIdentity, startedAt: Date, endedAt: Date
     errors,
     ...(missed === undefined ? {} : { missed }),
     ...(removed === undefined ? {} : { removed }),
+    ...(drills.length === 0 ? {} : { drills }),
+    ...(anomalies.length === 0 ? {} : { anomalies }),
   };
 }
 

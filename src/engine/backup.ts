@@ -11,6 +11,7 @@ import type { Capture, CaptureRemarks, Inspectable, Key, Source, StagedObject } 
 import { formatSize } from '../domain/size.ts';
 import { sleep } from '../lib/abort.ts';
 import { Meter } from '../lib/digest.ts';
+import { reportAnomaly, withAnomaly } from './anomalies.ts';
 import type { EngineContext } from './context.ts';
 import type { Scope, Step } from './events.ts';
 import { preflight } from './preflight.ts';
@@ -81,7 +82,8 @@ class Attempt {
     const written = await this.#step('capture', () => this.#write(filename));
     const { staged } = written;
     try {
-      const manifest = await this.#step('verify', () => this.#verified(filename, started, written));
+      const verified = await this.#step('verify', () => this.#verified(filename, started, written));
+      const manifest = await withAnomaly(this.#context, verified, this.#job.anomaly, this.#scope);
       return await this.#step('commit', () => this.#commit(staged, manifest));
     } catch (error) {
       // After a rename there is nothing to discard, and after a rejection it is kept for inspection.
@@ -220,6 +222,7 @@ class Attempt {
       throw error;
     }
     this.#context.events.archiveAdded(this.#scope, manifest);
+    reportAnomaly(this.#context, manifest, this.#scope);
     const { contents, filename } = manifest;
     if (isFilesContents(contents) && contents.changed.length + contents.incomplete.length > 0) {
       const { changed, incomplete } = contents;

@@ -53,7 +53,7 @@ const STOCK_FINDINGS = {
   orphan: {
     severity: 'warning',
     code: 'ARCHIVE_UNKNOWN',
-    hint: 'Delete the file if it is not needed; it restores by hand if it is.',
+    hint: '`cofre catalogue rebuild` makes it a backup again; delete the file if it is not needed.',
   },
   manifest: {
     severity: 'error',

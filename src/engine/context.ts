@@ -2,8 +2,10 @@ import type { Catalogue } from '../catalogue/catalogue.ts';
 import type { Journal } from '../catalogue/journal.ts';
 import type { Location } from '../catalogue/location.ts';
 import type { CompressionType } from '../domain/manifest.ts';
-import type { Clock, Codec, OpenInspector, Store } from '../domain/ports.ts';
+import type { Clock, Codec, OpenInspector, OpenSurveyor, Store } from '../domain/ports.ts';
+import type { OpenLister } from '../domain/tree-listing.ts';
 import type { Events } from './events.ts';
+import type { RestoreAdapters } from './restore-adapters.ts';
 
 /** What the engine works with: one location and the adapters chosen for it. */
 export interface EngineContext {
@@ -15,4 +17,7 @@ export interface EngineContext {
   readonly events: Events;
   readonly openCodec: (type: CompressionType, level?: number) => Codec;
   readonly openInspector: OpenInspector;
+  readonly openSurveyor: OpenSurveyor;
+  readonly openLister: OpenLister;
+  readonly restoring: RestoreAdapters;
 }

@@ -1,5 +1,6 @@
 import { formatDuration } from '../domain/duration.ts';
 import { parseArchiveName } from '../domain/archive-name.ts';
+import { describeAnomaly } from '../domain/anomaly.ts';
 import type { BackupError } from '../domain/errors.ts';
 import {
   isTask,
@@ -8,7 +9,7 @@ import {
   type RunEnded,
   type RunStarted,
 } from '../domain/journal-entry.ts';
-import type { Manifest } from '../domain/manifest.ts';
+import type { Anomaly, Manifest, Proof } from '../domain/manifest.ts';
 import type { Finding } from '../domain/ports.ts';
 import { formatSize } from '../domain/size.ts';
 import type { Logger } from '../lib/log.ts';
@@ -23,6 +24,8 @@ export const STEPS = [
   'hook',
   'prune',
   'scrub',
+  'drill',
+  'restore',
   'journal',
   'index',
   'schedule',
@@ -58,6 +61,13 @@ export class Events {
       for (const filename of entry.removed ?? []) {
         this.#metrics.pruned.inc({ source: parseArchiveName(filename)?.source ?? 'unknown' });
       }
+    }
+    for (const { filename, verdict } of entry.drills ?? []) {
+      this.#metrics.drills.inc({ source: parseArchiveName(filename)?.source ?? 'unknown', verdict });
+    }
+    for (const { filename, kinds } of entry.anomalies ?? []) {
+      const source = parseArchiveName(filename)?.source ?? 'unknown';
+      for (const kind of kinds) this.#metrics.anomalies.inc({ source, kind });
     }
     if (isTask(entry.job)) return;
     this.#metrics.runs.inc({ job: entry.job, outcome: entry.outcome });
@@ -142,11 +152,59 @@ export class Events {
     else this.#log.error(fields, `${filename} is faulty: ${detail}`);
   }
 
+  /** Its metrics come from the journal and from the manifests. */
+  archiveDrilled(scope: Scope, filename: string, { verdict, detail, duration_ms, versions }: Proof): void {
+    const fields = { ...scope, step: 'drill', filename, verdict, duration_ms, versions };
+    const text = `${filename} ${verdict}: ${detail}`;
+    if (verdict === 'proven') this.#log.info(fields, text);
+    else if (verdict === 'failed') this.#log.error(fields, text);
+    else this.#log.warn(fields, text);
+  }
+
+  restoreStarted(scope: Scope, filename: string): void {
+    this.#log.info({ ...scope, step: 'restore', filename }, `restoring ${filename}`);
+  }
+
+  /** @param differences What stands there now and should not, in words. */
+  restoreEnded(scope: Scope, filename: string, target: string, differences: readonly string[]): void {
+    const fields = { ...scope, step: 'restore', filename, target, differences };
+    if (differences.length === 0) this.#log.info(fields, `restored ${filename} into ${target}`);
+    else this.#log.error(fields, `restored ${filename} into ${target}, which is not as it was recorded`);
+  }
+
+  scratchSwept(name: string): void {
+    this.#log.warn({ step: 'sweep', name }, `removed what a drill that died had left: ${name}`);
+  }
+
   archiveAdded(scope: Scope, manifest: Manifest): void {
     const { filename, size, raw_size, hash, duration_ms } = manifest;
     this.#log.info(
       { ...scope, step: 'commit', filename, size, raw_size, hash, duration_ms },
       `${filename} is a backup: ${formatSize(size)}, ${formatSize(raw_size)} before compression`,
+    );
+  }
+
+  /** Counted when the journal tells of it. */
+  anomalyFound(scope: Scope, filename: string, anomaly: Anomaly): void {
+    const { baseline, findings } = anomaly;
+    this.#log.warn(
+      { ...scope, step: 'anomaly', filename, baseline, findings },
+      `${filename} holds less than ${baseline}: ${describeAnomaly(anomaly)}`,
+    );
+  }
+
+  anomalyAcknowledged(filename: string, source: string, actor: string): void {
+    this.#log.info(
+      { source, actor, step: 'anomaly', filename },
+      `the anomaly of ${filename} is acknowledged`,
+    );
+  }
+
+  /** What stood in the way of comparing an archive with its series. */
+  notCompared(scope: Scope, filename: string, { code, path, hint, message }: BackupError): void {
+    this.#log.warn(
+      { ...scope, step: 'anomaly', filename, code, path, hint },
+      `${filename} cannot be compared with its series: ${message}`,
     );
   }
 

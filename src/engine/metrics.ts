@@ -73,6 +73,25 @@ export class Metrics {
     'cofre_prune_last_success_timestamp_seconds',
     'When retention last ran without an error.',
   );
+  readonly anomalies = this.#counter(
+    'cofre_anomalies_total',
+    'Archives whose contents shrank against their series, from the journal.',
+    ['source', 'kind'],
+  );
+  readonly drills = this.#counter('cofre_drill_total', 'Drills by verdict, from the journal.', [
+    'source',
+    'verdict',
+  ]);
+  readonly drillLastSuccess = this.#gauge(
+    'cofre_drill_last_success_timestamp_seconds',
+    'When an archive of the source was last proven to restore.',
+    ['source'],
+  );
+  readonly drillDuration = this.#gauge(
+    'cofre_drill_duration_seconds',
+    'The recovery time that the latest proof of the source measured.',
+    ['source'],
+  );
   readonly runsInProgress = this.#gauge('cofre_runs_in_progress', 'Runs under way in this process.');
   readonly errors = this.#counter('cofre_errors_total', 'Errors by the step they befell.', ['step']);
 

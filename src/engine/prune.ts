@@ -1,3 +1,4 @@
+import { heldBaselines } from '../domain/anomaly.ts';
 import { parseTimestamp } from '../domain/archive-name.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import { PRUNE_TASK, type RunError } from '../domain/journal-entry.ts';
@@ -128,10 +129,11 @@ async function planAll(context: EngineContext, request: PruneRequest) {
   return [...bySource].map(([source, series]) => {
     const { policy, timezone } = request.policyOf(source);
     const now = context.clock.now();
+    const held = heldBaselines(series);
     return {
       source,
       ...planRetention(
-        series.map((manifest) => retainable(manifest, missing)),
+        series.map((manifest) => retainable(manifest, missing, held)),
         policy,
         timezone,
         now,
@@ -141,12 +143,17 @@ async function planAll(context: EngineContext, request: PruneRequest) {
   });
 }
 
-function retainable(manifest: ManifestSummary, missing: ReadonlySet<string>): RetainableArchive {
+function retainable(
+  manifest: ManifestSummary,
+  missing: ReadonlySet<string>,
+  held: ReadonlyMap<string, string>,
+): RetainableArchive {
   return {
     filename: manifest.filename,
     at: parseTimestamp(manifest.timestamp) ?? new Date(manifest.created_at),
     pinned: manifest.pinned,
     verified: manifest.verification.ok && !missing.has(manifest.filename),
     incomplete: manifest.incomplete,
+    beforeAnomalyOf: held.get(manifest.filename),
   };
 }

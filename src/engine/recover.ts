@@ -1,5 +1,5 @@
 import { LOCK_SETTLE_MS } from '../catalogue/location.ts';
-import { BackupError } from '../domain/errors.ts';
+import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { RunEnded, RunStarted } from '../domain/journal-entry.ts';
 import { endedEntry } from '../domain/run-entries.ts';
 import type { EngineContext } from './context.ts';
@@ -18,6 +18,17 @@ export async function recover(context: EngineContext, signal: AbortSignal): Prom
     });
   }
   await sweepLocation(context, 'daemon', signal);
+  await sweepDrills(context, signal);
+}
+
+/** What stands in the way there, a scratch server that cannot be reached, must not keep a daemon from its start. */
+async function sweepDrills(context: EngineContext, signal: AbortSignal): Promise<void> {
+  try {
+    for (const name of await context.restoring.sweepScratch(signal)) context.events.scratchSwept(name);
+  } catch (error) {
+    signal.throwIfAborted();
+    context.events.failed('drill', { actor: 'daemon' }, toBackupError(error));
+  }
 }
 
 /**

@@ -4,8 +4,8 @@ import type { Manifest, Outcome, Trigger } from '../domain/manifest.ts';
 /** How far a run is with one source. */
 export interface RunProgress {
   source: string;
-  step: 'capture' | 'verify';
-  /** So far: before compression while capturing, of the stored file while verifying. */
+  step: 'capture' | 'verify' | 'drill';
+  /** So far: before compression while capturing, of the stored file while verifying, of a step of the drill. */
   bytes: number;
   /** Of the whole step, where it is known. */
   total_bytes?: number;

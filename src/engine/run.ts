@@ -5,8 +5,11 @@ import type { RunError } from '../domain/journal-entry.ts';
 import type { Manifest, Outcome } from '../domain/manifest.ts';
 import { endedEntry, identityOf, startedEntry } from '../domain/run-entries.ts';
 import { type Deadline, withDeadline } from '../lib/abort.ts';
+import { anomalyRecord } from './anomalies.ts';
 import { backupSource } from './backup.ts';
 import type { EngineContext } from './context.ts';
+import { drillRecord } from './drill.ts';
+import { drillEach } from './drill-each.ts';
 import { type HookFacts, runHook } from './hooks.ts';
 import { journal } from './journaling.ts';
 import { PreflightError } from './preflight.ts';
@@ -78,6 +81,10 @@ async function runLocked(
       }
     }
   }
+  const drills =
+    job.drill === 'each'
+      ? await drillEach(context, request, archives, errors, deadline.signal, shutdown)
+      : [];
   // An abort that came after the last source was done has interrupted nothing.
   const isCutShort = deadline.signal.aborted && archives.length < job.sources.length;
   if (isCutShort && errors.length === 0) errors.push(...runErrors(deadline.signal.reason));
@@ -88,6 +95,8 @@ async function runLocked(
     archives: archives.map(({ filename }) => filename),
     errors,
     missed: request.missed === 0 ? undefined : request.missed,
+    drills: drills.map(drillRecord),
+    anomalies: archives.flatMap(anomalyRecord),
   });
   await journal(context, ended);
   context.events.runEnded(ended);

@@ -1,6 +1,7 @@
+import { isFarAhead } from '../domain/due.ts';
 import { toBackupError } from '../domain/errors.ts';
 import { type RunError, SCRUB_TASK } from '../domain/journal-entry.ts';
-import type { Trigger } from '../domain/manifest.ts';
+import type { ManifestSummary, Trigger } from '../domain/manifest.ts';
 import { endedEntry, identityOf, startedEntry } from '../domain/run-entries.ts';
 import type { EngineContext } from './context.ts';
 import type { Scope } from './events.ts';
@@ -29,7 +30,7 @@ export async function scrub(
 
   const archives = context.catalogue
     .list()
-    .toSorted((a, b) => (a.verification.at < b.verification.at ? -1 : 1));
+    .toSorted((a, b) => verifiedAt(a, startedAt) - verifiedAt(b, startedAt));
   const results: VerifyResult[] = [];
   const errors: RunError[] = [];
   const wanted = Math.ceil(archives.length * request.share);
@@ -52,4 +53,10 @@ export async function scrub(
   const outcome = taskOutcome(errors, signal);
   await journal(context, endedEntry(identity, startedAt, context.clock.now(), { outcome, errors }));
   return results;
+}
+
+/** Milliseconds since 1970. A time that a wrong clock wrote says nothing, and would put the archive last for years. */
+function verifiedAt({ verification }: ManifestSummary, now: Date): number {
+  const at = new Date(verification.at);
+  return isFarAhead(at, now) ? 0 : at.getTime();
 }

@@ -1,10 +1,19 @@
+import { openAnomaly } from '../domain/anomaly.ts';
 import { nextDue } from '../domain/cron.ts';
 import { fireTime, isFarAhead } from '../domain/due.ts';
 import { type BackupError, toBackupError } from '../domain/errors.ts';
-import { type HealthReport, type JobHealth, problemsOf, type SeriesHealth } from '../domain/health.ts';
+import {
+  type HealthReport,
+  type JobHealth,
+  problemsOf,
+  type ProofHealth,
+  type SeriesHealth,
+  warningsOf,
+} from '../domain/health.ts';
 import type { JobHistory } from '../domain/job-history.ts';
 import { PRUNE_TASK } from '../domain/journal-entry.ts';
-import { OUTCOMES, type ManifestSummary } from '../domain/manifest.ts';
+import { ANOMALY_KINDS, OUTCOMES, type ManifestSummary, VERDICTS } from '../domain/manifest.ts';
+import { proofsBySource, type SeriesProofs } from '../domain/proofs.ts';
 import { overdueSince, usualDuration } from '../domain/overdue.ts';
 import type { EngineContext } from './context.ts';
 import type { Metrics } from './metrics.ts';
@@ -34,8 +43,11 @@ export class Status {
     const fault = await this.#locationFault();
     const manifests = fault === undefined ? this.#context.catalogue.list() : [];
     const newest = [...newestOf(manifests, now).values()];
+    const proofs = proofsBySource(manifests);
     const series = await Promise.all(
-      newest.map(async (each) => seriesHealth(each, await this.#isStored(each))),
+      newest.map(async (each) =>
+        seriesHealth(each, await this.#isStored(each), proofHealth(proofs.get(each.newest.source), now)),
+      ),
     );
     const problems = [...(fault === undefined ? [] : [fault.message]), ...problemsOf(jobsHealth, series)];
     return {
@@ -43,7 +55,7 @@ export class Status {
       version: this.#version,
       uptime: Math.floor((performance.now() - this.#startedTicks_ms) / 1000),
       problems,
-      warnings: this.#warnings(),
+      warnings: [...this.#warnings(), ...warningsOf(series)],
       jobs: jobsHealth,
       series,
     };
@@ -105,6 +117,8 @@ export class Status {
       metrics.archiveLastSize,
       metrics.archiveLastRaw,
       metrics.verifyLastSuccess,
+      metrics.drillLastSuccess,
+      metrics.drillDuration,
     ];
     for (const gauge of gauges) gauge.reset();
     for (const { newest, archives, verifiedAt_ms } of newestOf(manifests, now).values()) {
@@ -113,8 +127,15 @@ export class Status {
       metrics.archiveLastSize.set({ source, type }, newest.size);
       metrics.archiveLastRaw.set({ source, type }, newest.raw_size);
       metrics.pruned.inc({ source }, 0);
+      for (const kind of ANOMALY_KINDS) metrics.anomalies.inc({ source, kind }, 0);
       for (const result of ['ok', 'fault']) metrics.verifications.inc({ source, result }, 0);
+      for (const verdict of VERDICTS) metrics.drills.inc({ source, verdict }, 0);
       if (verifiedAt_ms > 0) metrics.verifyLastSuccess.set({ source }, verifiedAt_ms / 1000);
+    }
+    for (const [source, { proven }] of proofsBySource(manifests)) {
+      if (proven === undefined) continue;
+      metrics.drillLastSuccess.set({ source }, Date.parse(proven.proof.at) / 1000);
+      metrics.drillDuration.set({ source }, proven.proof.duration_ms / 1000);
     }
     metrics.locationBytes.set(manifests.reduce((sum, { size }) => sum + size, 0));
     metrics.locationFree.set((await this.#context.location.space()).free_bytes);
@@ -151,6 +172,8 @@ interface Series {
   archives: number;
   /** The latest successful verification of any archive of the source. */
   verifiedAt_ms: number;
+  /** Filenames of those whose latest verification failed. */
+  faulty: string[];
 }
 
 /**
@@ -163,16 +186,41 @@ function newestOf(manifests: readonly ManifestSummary[], now: Date): Map<string,
     const known = series.get(manifest.source);
     const at_ms = manifest.verification.ok ? Date.parse(manifest.verification.at) : 0;
     const isFuture = isFarAhead(new Date(manifest.created_at), now);
+    const faulty = known?.faulty ?? [];
+    if (!manifest.verification.ok) faulty.push(manifest.filename);
     series.set(manifest.source, {
       newest: known !== undefined && isFuture ? known.newest : manifest,
       archives: (known?.archives ?? 0) + 1,
       verifiedAt_ms: Math.max(known?.verifiedAt_ms ?? 0, at_ms),
+      faulty,
     });
   }
   return series;
 }
 
-function seriesHealth({ newest, archives }: Series, isStored: boolean): SeriesHealth {
+/** Null before the first drill. */
+function proofHealth(proofs: SeriesProofs | undefined, now: Date): ProofHealth | null {
+  if (proofs?.latest === undefined) return null;
+  const { latest, proven, newestFailed, failed } = proofs;
+  const age_ms = proven === undefined ? undefined : now.getTime() - Date.parse(proven.proof.at);
+  return {
+    filename: latest.filename,
+    verdict: latest.proof.verdict,
+    at: latest.proof.at,
+    proven_at: proven?.proof.at ?? null,
+    proven_age: age_ms === undefined ? null : Math.max(0, Math.floor(age_ms / 1000)),
+    recovery_ms: proven?.proof.duration_ms ?? null,
+    failing: newestFailed,
+    failed,
+  };
+}
+
+function seriesHealth(
+  { newest, archives, faulty }: Series,
+  isStored: boolean,
+  proof: ProofHealth | null,
+): SeriesHealth {
+  const anomaly = openAnomaly(newest);
   return {
     source: newest.source,
     archives,
@@ -181,5 +229,8 @@ function seriesHealth({ newest, archives }: Series, isStored: boolean): SeriesHe
     verified: newest.verification.ok && isStored,
     verified_at: newest.verification.at,
     missing: !isStored,
+    anomaly: anomaly === undefined ? null : { baseline: anomaly.baseline, findings: anomaly.findings },
+    faulty,
+    proof,
   };
 }

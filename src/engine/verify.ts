@@ -7,7 +7,8 @@ import {
   type Verification,
   type VerifyLevel,
 } from '../domain/manifest.ts';
-import type { ByteStream, Inspectable, Inspector } from '../domain/ports.ts';
+import type { ByteStream, Inspectable, Inspector, OpenInspector } from '../domain/ports.ts';
+import { plural } from '../domain/plural.ts';
 import { formatSize } from '../domain/size.ts';
 import { Meter } from '../lib/digest.ts';
 import type { EngineContext } from './context.ts';
@@ -47,6 +48,7 @@ function isOurs({ code, cause }: BackupError): boolean {
  * Reads an archive to its end and compares: at level `checksum` size and SHA-256 of the stored bytes, at
  * `contents` also that they decode to the end and hold what was seen while they were written. One pass.
  * Throws only when no verdict can be given.
+ * @param openInspector for whoever wants more of the inspector than its contents.
  */
 export async function verifyBytes(
   context: EngineContext,
@@ -54,13 +56,14 @@ export async function verifyBytes(
   expected: Expected,
   level: VerifyLevel,
   signal: AbortSignal,
+  openInspector: OpenInspector = context.openInspector,
 ): Promise<Verdict> {
   const meter = new Meter();
   let contents: Contents | undefined;
   try {
     if (level === 'contents') {
       const decoded = context.openCodec(expected.compression).decode(meter.tap(stored));
-      await using inspector = await context.openInspector(expected, signal);
+      await using inspector = await openInspector(expected, signal);
       for await (const chunk of decoded) await inspector.write(chunk);
       contents = await inspector.end();
     } else {
@@ -146,11 +149,11 @@ export async function* counted(
 
 function describeContents(contents: Contents): string {
   if (isFilesContents(contents)) {
-    return `${contents.entries} entries with ${formatSize(contents.bytes)} of data, as written`;
+    return `${plural(contents.entries, 'entry')} with ${formatSize(contents.bytes)} of data, as written`;
   }
   if (contents.tables.length === 0) return 'no table data, as dumped';
   const rows = contents.tables.reduce((sum, table) => sum + table.rows, 0);
-  return `${contents.tables.length} tables with ${rows} rows, as dumped`;
+  return `${plural(contents.tables.length, 'table')} with ${plural(rows, 'row')}, as dumped`;
 }
 
 /** The first differences in words; undefined when there are none. Remarks of the capture are no contents. */

@@ -14,17 +14,24 @@ export interface CustomDumpOptions {
   signal: AbortSignal;
 }
 
+/** What reads the plain dump that pg_restore makes of a custom one. */
+export interface PlainReading {
+  write(chunk: Buffer): void;
+  end(): Promise<DatabaseContents>;
+}
+
 /**
  * Derives the contents of a dump in pg_dump's custom format from what `pg_restore -f -` makes of it: the
  * tables are those of a plain dump of the same data.
  */
 export class CustomDumpInspector implements Inspector {
   readonly #options: CustomDumpOptions;
-  readonly #plain = new PlainDumpInspector();
+  readonly #plain: PlainReading;
   #running: { child: Child; stdin: Writable; pumped: Promise<void> } | undefined;
 
-  constructor(options: CustomDumpOptions) {
+  constructor(options: CustomDumpOptions, plain: PlainReading = new PlainDumpInspector()) {
     this.#options = options;
+    this.#plain = plain;
   }
 
   async write(chunk: Buffer): Promise<void> {

@@ -2,7 +2,7 @@ import { createHash, hash, type Hash } from 'node:crypto';
 import { BackupError } from '../domain/errors.ts';
 import type { FilesContents } from '../domain/manifest.ts';
 import type { Inspector } from '../domain/ports.ts';
-import { type TarEntry, TarReader } from './tar-reader.ts';
+import { type TarEntry, TarReader } from '../formats/tar/tar-reader.ts';
 
 const LINES_BYTES = 65_536;
 /** More than everything in a line but the path and the link: type, mode, two numbers, a SHA-256 in hex. */

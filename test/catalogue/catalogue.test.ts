@@ -144,6 +144,19 @@ describe('a manifest that cannot be read', () => {
     expect(bed.context.catalogue.faults()).toHaveLength(2);
   });
 
+  test.each([
+    ['no baseline', { findings: [] }],
+    ['a kind that is none', { baseline: 'x', findings: [{ kind: 'exploded', detail: '' }] }],
+    ['half an acknowledgement', { baseline: 'x', findings: [], acknowledged: { at: 'yesterday' } }],
+  ])('because its anomaly has %s is reported', async (_, anomaly) => {
+    const { bed, text } = await good();
+    const manifest = JSON.parse(text) as object;
+    await plant(bed, daily(1), JSON.stringify({ ...manifest, anomaly }));
+    expect(bed.context.catalogue.faults()).toMatchObject([
+      { code: 'MANIFEST_CORRUPT', message: expect.stringContaining('read: anomaly.') as string },
+    ]);
+  });
+
   test('because a directory lies in its place is reported like any other', async () => {
     const { bed } = await good();
     await mkdir(bed.location.manifestPath(daily(2)));
@@ -174,7 +187,7 @@ test('the path in a manifest is derived, never trusted', async () => {
 describe('a change of a manifest', () => {
   test('keeps the fields that a later version added', async () => {
     const bed = await openTestLocation();
-    const later = { ...manifestOf(bed.location, daily(1)), proof: { verdict: 'proven' } } as Manifest;
+    const later = { ...manifestOf(bed.location, daily(1)), later: { fact: 1 } } as Manifest;
     await plant(bed, daily(1), formatManifest(later));
     await bed.context.catalogue.update(daily(1), (manifest) => ({ ...manifest, pinned: true }), NO_ABORT);
     const text = await readFile(bed.location.manifestPath(daily(1)), 'utf8');

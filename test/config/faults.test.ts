@@ -9,9 +9,9 @@ const SECRET =
   'exactly one of {"env": NAME}, {"file": PATH} or {"credential": NAME}; or a URI beginning with postgres://, postgresql:// or postgresql+driver://';
 const DURATION = 'a whole number and one of ms, s, m, h, d, such as "90s" or "6h"';
 const JOB_KEYS =
-  'enabled, schedule, timezone, sources, compression, timeout, retries, jitter, catchUp, grace, verify, hooks, retention';
+  'enabled, schedule, timezone, sources, compression, timeout, retries, jitter, catchUp, grace, verify, hooks, retention, anomaly, drill';
 const TOP_KEYS =
-  '$schema, enabled, timezone, location, jobs, compression, timeout, retries, jitter, catchUp, grace, verify, concurrency, requireMount, retention, scrub, http';
+  '$schema, enabled, timezone, location, jobs, compression, timeout, retries, jitter, catchUp, grace, verify, concurrency, requireMount, retention, scrub, anomaly, scratch, http';
 
 /** The valid configuration with more keys at the top, in the job, or in the first or second source. */
 function configWith(more: { top?: object; job?: object; postgres?: object; files?: object }) {
@@ -55,7 +55,7 @@ const BAD_INPUT: [string, Parameters<typeof configWith>[0], string[]][] = [
     'a key of the other type',
     { postgres: { directories: ['/srv'] }, top: { compression: { type: 'none', level: 3 } } },
     [
-      'jobs.app.sources[0].directories: this key does not go with this `type` (received "directories"; allowed: type, name, url, format, include, exclude, lockWaitTimeout, binDir, exclusive)',
+      'jobs.app.sources[0].directories: this key does not go with this `type` (received "directories"; allowed: type, name, url, format, include, exclude, lockWaitTimeout, binDir, exclusive, globals)',
       'compression.level: this key does not go with this `type` (received "level"; allowed: type)',
     ],
   ],
@@ -301,12 +301,10 @@ describe('Encryption settings silently ignored', () => {
     ['encryption', { top: { encryption: { recipients: ['age1x'] } } }, TOP_KEYS],
     ['jobs.app.encryption', { job: { encryption: { passphrase: 'x' } } }, JOB_KEYS],
     ['drill', { top: { drill: true } }, TOP_KEYS],
-    ['anomaly', { top: { anomaly: true } }, TOP_KEYS],
     ['scratch', { top: { scratch: '/tmp' } }, TOP_KEYS],
     ['notify', { top: { notify: [] } }, TOP_KEYS],
     ['http.tokens', { top: { http: { tokens: ['x'] } } }, 'host, port'],
     ['jobs.app.dumpJobs', { job: { dumpJobs: 2 } }, JOB_KEYS],
-    ['jobs.app.globals', { job: { globals: true } }, JOB_KEYS],
   ])('a setting for something not built is refused: %s', async (path, more, allowed) => {
     const key = path.split('.').at(-1);
     expect(await faultLines(configWith(more))).toEqual([

@@ -122,6 +122,20 @@ test('every default is filled in', async () => {
   });
 });
 
+test.each([
+  [undefined, undefined],
+  [false, undefined],
+  [true, { passwords: false }],
+  [{}, { passwords: false }],
+  [{ passwords: true }, { passwords: true }],
+])('the roles of a server with `globals`: %j', async (globals, expected) => {
+  const source = { type: 'postgres', name: 'app', url: { env: 'DATABASE_URI' }, globals };
+  const jobs = { app: { schedule: '0 2 * * *', sources: [source] } };
+  const { config } = await loadFrom({ location: '/backups', jobs });
+  expect(config.jobs[0]?.sources[0]).toMatchObject(expected === undefined ? {} : { globals: expected });
+  expect('globals' in (config.jobs[0]?.sources[0] ?? {})).toBe(expected !== undefined);
+});
+
 test('a job takes from the top level what it leaves out, and its own settings win', async () => {
   const top = {
     timezone: 'Europe/Lisbon',
@@ -185,6 +199,26 @@ test('a job takes from the top level what it leaves out, and its own settings wi
     retention: { ...policy, days: 0, monthly: 12 },
   });
   expect(config.retention).toEqual({ schedule: '0 4 * * *', policy });
+});
+
+test('anomalies: the shares of the job as a whole, else those of the top level, and none with false', async () => {
+  const shares = async (top: object, job: object) => {
+    const { jobs, ...rest } = validConfig();
+    const { config } = await loadFrom({ ...rest, ...top, jobs: { app: { ...jobs.app, ...job } } });
+    return config.jobs[0]?.anomaly;
+  };
+  expect(await shares({}, {})).toBeUndefined();
+  expect(await shares({ anomaly: {} }, {})).toEqual({ rowsDown: 0.5, sizeDown: 0.5 });
+  expect(await shares({ anomaly: { rowsDown: 0.2, sizeDown: 0.3 } }, {})).toEqual({
+    rowsDown: 0.2,
+    sizeDown: 0.3,
+  });
+  expect(await shares({ anomaly: { rowsDown: 0.2 } }, { anomaly: { sizeDown: 0.3 } })).toEqual({
+    rowsDown: 0.5,
+    sizeDown: 0.3,
+  });
+  expect(await shares({ anomaly: {} }, { anomaly: false })).toBeUndefined();
+  expect(await shares({ anomaly: false }, { anomaly: {} })).toEqual({ rowsDown: 0.5, sizeDown: 0.5 });
 });
 
 test('switched off at the top, every job is off', async () => {

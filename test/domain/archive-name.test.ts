@@ -5,6 +5,7 @@ import {
   archiveKey,
   formatArchiveName,
   formatTimestamp,
+  isGlobalsSource,
   parseArchiveName,
   parseTimestamp,
 } from '../../src/domain/archive-name.ts';
@@ -15,7 +16,7 @@ const instants = fc
 
 const names: fc.Arbitrary<ArchiveName> = fc
   .record({
-    source: fc.stringMatching(/^[a-z0-9][a-z0-9_-]{0,62}$/),
+    source: fc.stringMatching(/^[a-z0-9][a-z0-9_-]{0,62}(_globals)?$/),
     timestamp: instants.map(formatTimestamp),
     format: fc.constantFrom('plain' as const, 'custom' as const, 'directory' as const, 'tar' as const),
     compression: fc.constantFrom('none' as const, 'gzip' as const, 'zstd' as const),
@@ -64,6 +65,21 @@ describe('the filename of an archive', () => {
     expect(parseArchiveName(filename)).toBeUndefined();
     expect(archiveKey(filename)).toBeUndefined();
   });
+});
+
+test('the roles of a server are a series behind the name of a source, however long that is', () => {
+  const source = 'x'.repeat(63);
+  const at = '20251024_120015';
+  expect(parseArchiveName(`db_backup_${source}_globals_${at}.sql.gz`)?.source).toBe(`${source}_globals`);
+  expect(parseArchiveName(`db_backup_${source}x_${at}.sql.gz`)).toBeUndefined();
+  expect(parseArchiveName(`db_backup_${source}x_globals_${at}.sql.gz`)).toBeUndefined();
+  expect(parseArchiveName(`db_backup_${source}_globals_globals_${at}.sql.gz`)).toBeUndefined();
+  expect(['app_globals', 'app', 'globals', 'app_globals2'].map(isGlobalsSource)).toEqual([
+    true,
+    false,
+    false,
+    false,
+  ]);
 });
 
 test('a timestamp is the UTC second of an instant, and read back as that', () => {

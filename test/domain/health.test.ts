@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type JobHealth, problemsOf, type SeriesHealth } from '../../src/domain/health.ts';
+import { type JobHealth, problemsOf, type SeriesHealth, warningsOf } from '../../src/domain/health.ts';
 
 const JOB: JobHealth = {
   job: 'app',
@@ -20,6 +20,9 @@ const SERIES: SeriesHealth = {
   verified: true,
   verified_at: '2026-11-20T02:00:00.000Z',
   missing: false,
+  anomaly: null,
+  faulty: [],
+  proof: null,
 };
 
 test('a job that never ran and a verified archive are no problem', () => {
@@ -45,4 +48,20 @@ test.each(['succeeded', 'incomplete', 'skipped', 'cancelled'] as const)(
 
 test('a disabled job is none, whatever its last run did', () => {
   expect(problemsOf([{ ...JOB, enabled: false, overdue: true, last_outcome: 'failed' }], [])).toEqual([]);
+});
+
+test('each archive that does not verify and an anomaly of a newest one is a warning, and nothing else', () => {
+  expect(warningsOf([SERIES])).toEqual([]);
+  const findings = [
+    { kind: 'rows_down' as const, detail: 'all tables: 9 rows before, 1 now' },
+    { kind: 'size_down' as const, detail: '2 B of data before, 1 B now' },
+  ];
+  const shrunk = { ...SERIES, anomaly: { baseline: 'before.sql.gz', findings }, faulty: ['a', 'b'] };
+  expect(warningsOf([shrunk, { ...SERIES, faulty: ['c'] }])).toEqual([
+    'a does not verify',
+    'b does not verify',
+    'db_backup_app_20261120_020000.sql.gz holds less than before.sql.gz: all tables: 9 rows before, 1 now; 2 B of data before, 1 B now; `cofre acknowledge db_backup_app_20261120_020000.sql.gz` if this is meant',
+    'c does not verify',
+  ]);
+  expect(problemsOf([], [shrunk])).toEqual([]);
 });

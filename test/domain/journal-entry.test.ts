@@ -40,6 +40,10 @@ describe('a line of the journal', () => {
     JSON.stringify({ ...ENTRIES[2], archives: undefined }),
     JSON.stringify({ ...ENTRIES[2], errors: 'none' }),
     JSON.stringify({ ...ENTRIES[2], removed: {} }),
+    JSON.stringify({ ...ENTRIES[2], anomalies: {} }),
+    JSON.stringify({ ...ENTRIES[2], anomalies: [null] }),
+    JSON.stringify({ ...ENTRIES[2], anomalies: [{ filename: 'x', kinds: 'empty' }] }),
+    JSON.stringify({ ...ENTRIES[2], anomalies: [{ kinds: [] }] }),
   ])('%s is none', (line) => {
     expect(parseJournalLine(line)).toBeUndefined();
   });

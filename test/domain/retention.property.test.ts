@@ -69,6 +69,19 @@ describe('of any series, policy, time zone and clock', () => {
     );
   });
 
+  test('the archive from before an anomaly is never removed, and changes nothing for the others', () => {
+    fc.assert(
+      fc.property(SERIES, fc.nat(), POLICY, ZONES, CLOCK, (series, at, policy, zone, clock) => {
+        fc.pre(series.length > 0);
+        const held = series[at % series.length];
+        const marked = series.map((each) => (each === held ? { ...each, beforeAnomalyOf: 'x' } : each));
+        const names = keptOf(marked, policy, zone, clock).map(({ filename }) => filename);
+        const unmarked = keptOf(series, policy, zone, clock).map(({ filename }) => filename);
+        expect(new Set(names)).toEqual(new Set([...unmarked, held?.filename]));
+      }),
+    );
+  });
+
   test('a pinned archive is never removed', () => {
     fc.assert(
       fc.property(SERIES, POLICY, ZONES, CLOCK, (series, policy, zone, clock) => {

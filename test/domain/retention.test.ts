@@ -178,6 +178,27 @@ describe('the rules', () => {
 });
 
 describe('what is kept whatever the policy', () => {
+  test('one from before an anomaly, whatever else is true of it, and it fills no place of the others', () => {
+    const before = (day: number, facts: Partial<RetainableArchive> = {}) =>
+      archive(`2026-0${day}-01T02:00:00Z`, { beforeAnomalyOf: 'x', ...facts });
+    const reason = 'last archive from before the anomaly of x, which nobody has acknowledged';
+    const series = [
+      before(1),
+      before(2, { verified: false }),
+      before(3, { pinned: true }),
+      archive('2026-11-22T02:00:00Z'),
+      archive('2026-11-23T02:00:00Z'),
+    ];
+    const { decisions } = planRetention(series, { ...OFF, keepLast: 2 }, 'UTC', NOW);
+    expect(decisions.map(({ action, reasons }) => [action, reasons])).toEqual([
+      ['keep', [reason]],
+      ['keep', [reason]],
+      ['keep', ['pinned', reason]],
+      ['keep', ['last 2']],
+      ['keep', ['last 2', 'newest verified archive', 'newest complete archive']],
+    ]);
+  });
+
   test('the newest verified, the newest complete and the pinned archives', () => {
     const series = [
       archive('2026-01-01T02:00:00Z', { pinned: true }),

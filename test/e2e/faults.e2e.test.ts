@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { fakeProgram } from '../sources/postgres/fake-program.ts';
+import { fakeProgram } from '../postgres/fake-program.ts';
 import { type TestServer, usingCluster } from '../support/postgres.ts';
 import { withoutPrivileges } from '../support/privileges.ts';
 import {

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RunStarted } from '../../src/domain/journal-entry.ts';
-import { fakeProgram } from '../sources/postgres/fake-program.ts';
+import { fakeProgram } from '../postgres/fake-program.ts';
 import { expectListedVerify, openApp, openRuns } from '../support/aftermath.ts';
 import { type Daemon, ROOT } from '../support/cofre.ts';
 import { type TestServer, usingCluster } from '../support/postgres.ts';

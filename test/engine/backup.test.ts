@@ -106,7 +106,7 @@ describe('a backup', () => {
       pinned: false,
       incomplete: false,
       contents: await contentsOf(dumpText()),
-      verification: { level: 'contents', ok: true, at: NOW, detail: '1 tables with 2 rows, as dumped' },
+      verification: { level: 'contents', ok: true, at: NOW, detail: '1 table with 2 rows, as dumped' },
     });
     const text = await readFile(join(bed.root, 'manifests', `${FILENAME}.json`), 'utf8');
     expect(JSON.parse(text)).toEqual(manifest);

@@ -3,8 +3,11 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BackupError } from '../../src/domain/errors.ts';
 import { parseJournalLine } from '../../src/domain/journal-entry.ts';
+import { acknowledge } from '../../src/engine/acknowledge.ts';
+import { deleteArchive } from '../../src/engine/delete.ts';
 import { type PolicyOf, prune, type PruneRequest } from '../../src/engine/prune.ts';
 import { NO_ABORT, withFaults } from '../support/fakes.ts';
+import { backUp, dumpOf } from '../support/shrinking.ts';
 import { addBackup, daily, endedEntry } from '../support/stock.ts';
 import { namesIn } from '../support/temp-directory.ts';
 import { openTestLocation, type TestLocation } from '../support/test-location.ts';
@@ -125,6 +128,36 @@ describe('retention', () => {
     await addBackup(bed, daily(2), { pinned: true });
     await prune(bed.context, request(), NO_ABORT);
     expect(listed(bed)).toEqual([daily(2), daily(12), daily(15), daily(19)]);
+  });
+
+  test('leaves the archive from before an anomaly alone until someone acknowledges it', async () => {
+    const bed = await openTestLocation();
+    const full = await backUp(bed, dumpOf(1000));
+    const shrunk = [];
+    for (let at = 0; at < 3; at += 1) shrunk.push((await backUp(bed, dumpOf(10))).filename);
+    const [, , newest = ''] = shrunk;
+    const policyOf: PolicyOf = () => ({ policy: { ...NONE, keepLast: 1 }, timezone: 'UTC' });
+    const planned = await prune(bed.context, request({ policyOf, dryRun: true }), NO_ABORT);
+    expect(planned.decisions[0]).toEqual({
+      filename: full.filename,
+      action: 'keep',
+      reasons: [`last archive from before the anomaly of ${newest}, which nobody has acknowledged`],
+    });
+    await prune(bed.context, request({ policyOf, force: true }), NO_ABORT);
+    expect(listed(bed)).toEqual([full.filename, newest]);
+    await acknowledge(bed.context, newest, 'cli:alice', NO_ABORT);
+    await prune(bed.context, request({ policyOf }), NO_ABORT);
+    expect(listed(bed)).toEqual([newest]);
+  });
+
+  test('and it can still be deleted by hand', async () => {
+    const bed = await openTestLocation();
+    const full = await backUp(bed, dumpOf(1000));
+    const less = await backUp(bed, dumpOf(10));
+    await deleteArchive(bed.context, full.filename, { trigger: 'cli', actor: 'cli:alice' }, NO_ABORT);
+    expect(listed(bed)).toEqual([less.filename]);
+    await prune(bed.context, request(), NO_ABORT);
+    expect(listed(bed)).toEqual([less.filename]);
   });
 
   test('leaves alone what was pinned after it had decided', async () => {

@@ -42,6 +42,14 @@ describe('a scrub', () => {
     expect(next.map(({ filename }) => filename)).toEqual([daily(3), daily(1)]);
   });
 
+  test('takes a time later than the clock for none: a wrong clock wrote it', async () => {
+    const bed = await locationWith({ [daily(1)]: 9, [daily(2)]: 3 });
+    const at = '2031-01-01T02:00:00.000Z';
+    await addBackup(bed, daily(3), { verification: { level: 'contents', ok: true, at, detail: '' } });
+    const results = await scrub(bed.context, request(0.3), NO_ABORT);
+    expect(results.map(({ filename }) => filename)).toEqual([daily(3)]);
+  });
+
   test('takes at least one, however small the share, and none where there is none', async () => {
     const bed = await locationWith({ [daily(1)]: 1, [daily(2)]: 2, [daily(3)]: 3 });
     expect(await scrub(bed.context, request(0.01), NO_ABORT)).toHaveLength(1);
@@ -60,6 +68,8 @@ describe('a scrub', () => {
       errors: [{ code: 'ARCHIVE_CORRUPT', source: 'app' }],
     });
     expect(await bed.metric('cofre_verify_total', { result: 'fault' })).toBe(1);
+    const alarms = bed.log.filter(({ level }) => level === 'error').map(({ msg }) => msg);
+    expect(alarms).toEqual([expect.stringMatching(`^${daily(1)} is faulty: `)]);
   });
 
   test('that cannot check one archive says so and goes on with the others', async () => {

@@ -1,14 +1,17 @@
-import { rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { parseCron } from '../../src/domain/cron.ts';
 import type { Job } from '../../src/domain/job.ts';
+import { ANOMALY_KINDS } from '../../src/domain/manifest.ts';
 import type { JobSeen } from '../../src/domain/journal-entry.ts';
+import { acknowledge } from '../../src/engine/acknowledge.ts';
 import { prune } from '../../src/engine/prune.ts';
 import { runJob } from '../../src/engine/run.ts';
 import type { ScheduledJob } from '../../src/engine/scheduled-job.ts';
 import { Status } from '../../src/engine/status.ts';
 import { verifyArchive } from '../../src/engine/verify.ts';
 import { FakeClock, FakeSource, fault, NO_ABORT } from '../support/fakes.ts';
+import { backUp, dumpOf } from '../support/shrinking.ts';
 import { addBackup, daily } from '../support/stock.ts';
 import { openTestLocation, testJob, type TestLocation, testRequest } from '../support/test-location.ts';
 
@@ -89,6 +92,9 @@ describe('the health report', () => {
         verified: true,
         verified_at: '2026-11-20T12:00:15.000Z',
         missing: false,
+        anomaly: null,
+        faulty: [],
+        proof: null,
       },
     ]);
   });
@@ -142,6 +148,51 @@ describe('the health report', () => {
     expect(await newest()).toBe(future);
     await addBackup(bed, daily(2));
     expect(await newest()).toBe(daily(2));
+  });
+
+  test('every archive that does not verify is a warning, older ones too, until it verifies again', async () => {
+    const bed = await openTestLocation();
+    const scope = { job: '@verify', run: '', actor: 'x' };
+    for (const day of [1, 2, 3]) await addBackup(bed, daily(day));
+    await addBackup(bed, daily(1, 'other'));
+    const path = (day: number) => bed.location.archivePath('database', daily(day));
+    const bytes = await readFile(path(2));
+    for (const day of [1, 2]) {
+      await writeFile(path(day), 'damaged');
+      await verifyArchive(bed.context, daily(day), 'contents', scope, NO_ABORT);
+    }
+    const report = await statusOf(bed).health([], NOBODY);
+    expect(report).toMatchObject({
+      status: 'ok',
+      warnings: [`${daily(1)} does not verify`, `${daily(2)} does not verify`],
+      series: [
+        { source: 'app', faulty: [daily(1), daily(2)] },
+        { source: 'other', faulty: [] },
+      ],
+    });
+    await writeFile(path(2), bytes);
+    await verifyArchive(bed.context, daily(2), 'contents', scope, NO_ABORT);
+    expect((await statusOf(bed).health([], NOBODY)).series[0]?.faulty).toEqual([daily(1)]);
+  });
+
+  test('an anomaly of the newest archive is a warning until someone acknowledges it or the data are back', async () => {
+    const bed = await openTestLocation();
+    const full = await backUp(bed, dumpOf(1000));
+    const less = await backUp(bed, dumpOf(10));
+    const health = async () => await statusOf(bed).health([], NOBODY);
+    expect(await health()).toMatchObject({
+      status: 'ok',
+      problems: [],
+      warnings: [expect.stringContaining(`${less.filename} holds less than ${full.filename}: all tables:`)],
+    });
+    const { findings } = less.anomaly ?? {};
+    expect((await health()).series[0]?.anomaly).toEqual({ baseline: full.filename, findings });
+    await acknowledge(bed.context, less.filename, 'cli:alice', NO_ABORT);
+    expect(await health()).toMatchObject({ warnings: [], series: [{ anomaly: null }] });
+    await backUp(bed, dumpOf(1));
+    expect((await health()).warnings).toHaveLength(1);
+    await backUp(bed, dumpOf(10));
+    expect(await health()).toMatchObject({ warnings: [], series: [{ anomaly: null }] });
   });
 
   test('a retention that is held back is a warning, which does not make it red', async () => {
@@ -295,9 +346,13 @@ describe('the gauges', () => {
 
   test('every outcome and step has its series from the start, so that a first failure is a step up', async () => {
     const bed = await openTestLocation();
+    await addBackup(bed, daily(1));
     await statusOf(bed).updateGauges([scheduled()]);
     expect(await bed.metric('cofre_runs_total', { job: 'nightly', outcome: 'failed' })).toBe(0);
     expect(await bed.metric('cofre_errors_total', { step: 'capture' })).toBe(0);
+    for (const kind of ANOMALY_KINDS) {
+      expect(await bed.metric('cofre_anomalies_total', { source: 'app', kind })).toBe(0);
+    }
     expect(await bed.metric('cofre_runs_in_progress')).toBe(0);
     expect(await bed.metric('cofre_build_info', { version: '1.2.3' })).toBe(1);
   });

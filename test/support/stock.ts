@@ -50,7 +50,7 @@ export function manifestOf(location: Location, filename: string, facts: Partial<
     pinned: false,
     incomplete: false,
     contents: CONTENTS,
-    verification: { level: 'contents', ok: true, at, detail: '1 tables with 2 rows, as dumped' },
+    verification: { level: 'contents', ok: true, at, detail: '1 table with 2 rows, as dumped' },
     ...facts,
   };
 }

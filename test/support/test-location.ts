@@ -9,12 +9,16 @@ import type { Store } from '../../src/domain/ports.ts';
 import type { EngineContext } from '../../src/engine/context.ts';
 import { Events } from '../../src/engine/events.ts';
 import { Metrics } from '../../src/engine/metrics.ts';
+import type { RestoreAdapters } from '../../src/engine/restore-adapters.ts';
 import { newRunId } from '../../src/engine/journaling.ts';
 import type { RunRequest } from '../../src/engine/run-request.ts';
+import { PlainDumpSurveyor } from '../../src/inspect/dump-surveyor.ts';
 import { PlainDumpInspector } from '../../src/inspect/plain-dump.ts';
 import { TarTreeInspector } from '../../src/inspect/tar-tree.ts';
+import { TarTreeLister } from '../../src/inspect/tree-lister.ts';
 import { DirectoryStore } from '../../src/stores/directory-store.ts';
 import { FakeClock, FakeSource } from './fakes.ts';
+import { restoreAdapters } from './restore-adapters.ts';
 import { temporaryDirectory } from './temp-directory.ts';
 
 export interface LogLine {
@@ -43,6 +47,7 @@ export interface TestLocationOptions {
   clock?: FakeClock;
   wrapStore?: (store: Store) => Store;
   openInspector?: EngineContext['openInspector'];
+  restoring?: Partial<RestoreAdapters>;
 }
 
 export const NOW = '2026-11-20T12:00:15.000Z';
@@ -71,6 +76,9 @@ export async function openTestLocation(options: TestLocationOptions = {}): Promi
     events,
     openCodec: createCodec,
     openInspector: options.openInspector ?? openInspector,
+    openSurveyor: async (_archive, ofRows) => new PlainDumpSurveyor(ofRows),
+    restoring: restoreAdapters(options.restoring),
+    openLister: (onEntry, { digests }) => new TarTreeLister({ onEntry, digests }),
   };
   const metric = async (name: string, labels: Record<string, string> = {}) => {
     const values = (await metrics.registry.getSingleMetric(name)?.get())?.values ?? [];

@@ -1,14 +1,16 @@
+import { describeAnomaly } from '../../domain/anomaly.ts';
 import { formatDuration } from '../../domain/duration.ts';
 import { BackupError } from '../../domain/errors.ts';
 import type { Job } from '../../domain/job.ts';
 import { isFilesContents, type Manifest, type Outcome } from '../../domain/manifest.ts';
 import { formatSize } from '../../domain/size.ts';
+import type { EngineContext } from '../../engine/context.ts';
 import { newRunId } from '../../engine/journaling.ts';
 import { runJob } from '../../engine/run.ts';
 import type { RunProgress, RunResult } from '../../engine/run-request.ts';
 import type { ScheduledJob } from '../../engine/scheduled-job.ts';
 import type { Answer, ExitStatus } from '../answer.ts';
-import { openProgress } from '../progress.ts';
+import { openProgress, stepProgress } from '../progress.ts';
 import { publishIndex } from '../publish-index.ts';
 import type { Session } from '../session.ts';
 
@@ -22,18 +24,11 @@ export async function backup(session: Session, names: readonly string[]): Promis
   const runs: RunResult[] = [];
   {
     using progress = openProgress(!session.json);
-    let label = '';
-    let seen_bytes = 0;
-    const onProgress = (now: RunProgress) => {
-      const current = now.step === 'capture' ? now.source : `${now.source}: verifying`;
-      if (current !== label) {
-        label = current;
-        seen_bytes = 0;
-        progress.begin(label, now.total_bytes ?? context.catalogue.series(now.source).at(-1)?.raw_size);
-      }
-      // A retry begins again at nothing.
-      if (now.bytes > seen_bytes) progress.advance(now.bytes - seen_bytes);
-      seen_bytes = now.bytes;
+    const tell = stepProgress(progress);
+    const onProgress = ({ source, step, bytes, total_bytes }: RunProgress) => {
+      // How much a source will yield this time is told by the last time.
+      const total = total_bytes ?? lastRawSize(context, source);
+      tell(`${source}${STEP_LABEL[step]}`, { bytes, ...(total === undefined ? {} : { total_bytes: total }) });
     };
     for (const job of jobs) {
       const startedAt = context.clock.now();
@@ -47,6 +42,12 @@ export async function backup(session: Session, names: readonly string[]): Promis
   return { status, json: { success: status === 0, runs }, text: runs.map(describeRun).join('\n') };
 }
 
+const STEP_LABEL = {
+  capture: '',
+  verify: ': verifying',
+  drill: ': drilling',
+} as const satisfies Record<RunProgress['step'], string>;
+
 const STATUS_OF = {
   succeeded: 0,
   incomplete: 3,
@@ -54,6 +55,10 @@ const STATUS_OF = {
   skipped: 1,
   cancelled: 1,
 } as const satisfies Record<Outcome, ExitStatus>;
+
+function lastRawSize({ catalogue }: EngineContext, source: string): number | undefined {
+  return catalogue.series(source).at(-1)?.raw_size;
+}
 
 /** A failure outweighs an incomplete archive. */
 function worst(statuses: readonly ExitStatus[]): ExitStatus {
@@ -92,11 +97,14 @@ function describeRun({ job, outcome, archives, errors }: RunResult): string {
 }
 
 function describeArchive(manifest: Manifest): string[] {
-  const { filename, size_human, raw_size, duration_ms, verification, contents } = manifest;
+  const { filename, size_human, raw_size, duration_ms, verification, contents, anomaly } = manifest;
   const lines = [
     `  ${filename}  ${size_human} (${formatSize(raw_size)} before compression) in ${formatDuration(duration_ms)}`,
     `    verified: ${verification.detail}`,
   ];
+  if (anomaly !== undefined) {
+    lines.push(`    ANOMALY: it holds less than ${anomaly.baseline}: ${describeAnomaly(anomaly)}`);
+  }
   if (!isFilesContents(contents)) return lines;
   for (const { path, reason } of contents.changed) lines.push(`    changed: ${path}: ${reason}`);
   for (const { path, reason } of contents.incomplete) lines.push(`    INCOMPLETE: ${path}: ${reason}`);

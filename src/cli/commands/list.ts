@@ -1,3 +1,4 @@
+import { openAnomaly } from '../../domain/anomaly.ts';
 import { formatDuration } from '../../domain/duration.ts';
 import { BackupError } from '../../domain/errors.ts';
 import { ARCHIVE_TYPES, type ManifestSummary } from '../../domain/manifest.ts';
@@ -42,10 +43,12 @@ function describe(backups: readonly ManifestSummary[], now: Date): string {
   return formatTable(['FILENAME', 'SIZE', 'AGE', 'STATE'], rows, ['SIZE', 'AGE']);
 }
 
-function marks({ verification, pinned, incomplete }: ManifestSummary): string[] {
+function marks(manifest: ManifestSummary): string[] {
+  const { verification, pinned, incomplete } = manifest;
   return [
     verification.ok ? 'verified' : 'DOES NOT VERIFY',
     ...(incomplete ? ['incomplete'] : []),
+    ...(openAnomaly(manifest) === undefined ? [] : ['anomaly']),
     ...(pinned ? ['pinned'] : []),
   ];
 }

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { displayBytes } from '../../lib/display-bytes.ts';
 
 /**
  * The bytes of a file name or path, one character (U+0000 to U+00FF) per byte, as `latin1` decodes them.
@@ -39,21 +40,5 @@ export function lossyText(name: RawName): string {
 
 /** The name for people: every byte that is not UTF-8 is shown as `\xNN`. */
 export function displayName(name: RawName): string {
-  const text = utf8Text(name);
-  if (text !== undefined) return text;
-  const bytes = Buffer.from(name, 'latin1');
-  let shown = '';
-  for (let at = 0; at < bytes.length; ) {
-    const lead = bytes[at] ?? 0;
-    const length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    const character = bytes.subarray(at, at + length);
-    if (character.length === length && isUtf8(character)) {
-      shown += character.toString('utf8');
-      at += length;
-    } else {
-      shown += `\\x${lead.toString(16).padStart(2, '0')}`;
-      at += 1;
-    }
-  }
-  return shown;
+  return isAscii(name) ? name : displayBytes(Buffer.from(name, 'latin1'));
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { BackupError } from '../../domain/errors.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../../postgres/session.ts';
 
 /** The first key of every lock of ours: `cofr` in ASCII. */
 export const LOCK_CLASS = 0x636f6672;

@@ -2,17 +2,17 @@ import { BackupError } from '../../domain/errors.ts';
 import type { ByteStream, Capture, CaptureFacts, Finding, Source } from '../../domain/ports.ts';
 import { childOutput } from '../../lib/child.ts';
 import { takeAdvisoryLock } from './advisory-lock.ts';
-import { connect } from './connect.ts';
-import { queryError } from './connect-errors.ts';
-import { parseConnectionUri } from './connection-uri.ts';
-import { type ConnectionParams, resolveConnection } from './connection-params.ts';
-import { connectionString, programEnvironment } from './libpq-program.ts';
+import { connect } from '../../postgres/connect.ts';
+import { queryError } from '../../postgres/connect-errors.ts';
+import { type ConnectionParams, resolveConnection } from '../../postgres/connection-params.ts';
+import { connectionString, programEnvironment } from '../../postgres/libpq-program.ts';
 import { type DumpFormat, dumpArguments, dumpError } from './pg-dump.ts';
 import { runPreflight } from './preflight.ts';
 import type { Filters } from './selection.ts';
-import { readServerFacts } from './server-facts.ts';
-import type { Session } from './session.ts';
-import { findTool, type Tool } from './tools.ts';
+import { readDatabaseLocale, readServerFacts } from '../../postgres/server-facts.ts';
+import type { Session } from '../../postgres/session.ts';
+import { findTool, type Tool } from '../../postgres/tools.ts';
+import { assertUri } from './uri.ts';
 
 export interface PostgresSourceOptions {
   name: string;
@@ -46,7 +46,7 @@ export class PostgresSource implements Source {
   constructor(options: PostgresSourceOptions) {
     this.name = options.name;
     this.format = options.format;
-    assertUri(options);
+    assertUri(options.name, options.url);
     this.#options = options;
     this.#filters = { include: options.include ?? {}, exclude: options.exclude ?? {} };
     this.#env = options.env ?? process.env;
@@ -89,12 +89,14 @@ export class PostgresSource implements Source {
     const { version, major, database, systemIdentifier } = await readServerFacts(session);
     const neededBy = `PostgreSQL ${version}`;
     const tool = await findTool('pg_dump', major, { binDir, env: this.#env, signal, neededBy });
+    const locale = await readDatabaseLocale(session);
     if (exclusive) await takeAdvisoryLock(session, this.name, database, major);
     const facts: CaptureFacts = {
       database,
       server_version: version,
       tool_version: tool.version,
       ...(systemIdentifier === undefined ? {} : { system_identifier: systemIdentifier }),
+      ...(locale === undefined ? {} : { locale }),
     };
     return { facts, tool };
   }
@@ -125,17 +127,6 @@ export class PostgresSource implements Source {
         },
       }),
     };
-  }
-}
-
-/** Before anything runs: what is wrong with the text of a URI no later attempt makes right. */
-function assertUri({ name, url }: PostgresSourceOptions): void {
-  try {
-    parseConnectionUri(url);
-  } catch (error) {
-    if (!(error instanceof BackupError)) throw error;
-    const { code, message, hint = '' } = error;
-    throw new BackupError(code, `source ${name}: ${message}`, { hint, path: name, cause: error });
   }
 }
 

@@ -1,13 +1,17 @@
 import { BackupError, toBackupError } from '../../domain/errors.ts';
 import type { Finding } from '../../domain/ports.ts';
-import { connect } from './connect.ts';
-import { type ConnectionParams, describeTarget, resolveConnection } from './connection-params.ts';
-import { identifier, queryError } from './connect-errors.ts';
+import { connect } from '../../postgres/connect.ts';
+import {
+  type ConnectionParams,
+  describeTarget,
+  resolveConnection,
+} from '../../postgres/connection-params.ts';
+import { identifier, queryError } from '../../postgres/connect-errors.ts';
 import type { DumpFormat } from './pg-dump.ts';
 import { type Filters, isGiven, type PatternFault, resolveSelection } from './selection.ts';
-import { readServerFacts, type ServerFacts } from './server-facts.ts';
-import type { Session } from './session.ts';
-import { findTool, type Tool } from './tools.ts';
+import { readServerFacts, type ServerFacts } from '../../postgres/server-facts.ts';
+import type { Session } from '../../postgres/session.ts';
+import { findTool, type Tool } from '../../postgres/tools.ts';
 import { findUnreadable, findUnreadableLargeObjects } from './unreadable.ts';
 
 export interface PreflightOptions {
@@ -40,8 +44,9 @@ export async function runPreflight(options: PreflightOptions, signal: AbortSigna
   return findings;
 }
 
-function reachedFinding(
-  { source }: PreflightOptions,
+/** Says which server and database a source leads to. */
+export function reachedFinding(
+  { source }: { source: string },
   { user }: ConnectionParams,
   { target }: Session,
   { version, database }: ServerFacts,
@@ -124,7 +129,8 @@ function patternFinding({ pattern, key, kind, reason }: PatternFault): Finding {
   };
 }
 
-function findingOf(thrown: unknown, source: string): Finding {
+/** An error as a finding of its source. */
+export function findingOf(thrown: unknown, source: string): Finding {
   const error = thrown instanceof BackupError ? thrown : toBackupError(thrown, 'the preflight failed');
   return {
     severity: 'error',

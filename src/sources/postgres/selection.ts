@@ -1,5 +1,5 @@
 import { type NamePattern, parsePattern } from './pattern.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../../postgres/session.ts';
 
 /** What goes into the dump, as patterns of pg_dump's -n, -N, -t and -T. */
 export interface Filters {

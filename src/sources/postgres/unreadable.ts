@@ -1,7 +1,7 @@
 import type { Finding } from '../../domain/ports.ts';
-import { identifier } from './connect-errors.ts';
+import { identifier } from '../../postgres/connect-errors.ts';
 import type { Selection } from './selection.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../../postgres/session.ts';
 
 /** How many large objects a message names. */
 const OIDS_SHOWN = 5;

@@ -2,7 +2,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type TarEntry as ReadEntry, TarReader } from '../../../src/inspect/tar-reader.ts';
+import { type TarEntry as ReadEntry, TarReader } from '../../../src/formats/tar/tar-reader.ts';
 import { MAX_HEADER_BYTES, type TarEntry, TarHeaderWriter } from '../../../src/sources/files/tar-header.ts';
 import { scratch, tar } from '../../support/file-tree.ts';
 

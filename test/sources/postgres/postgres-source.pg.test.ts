@@ -8,7 +8,7 @@ import type { ByteStream } from '../../../src/domain/ports.ts';
 import { LOCK_CLASS, lockObject } from '../../../src/sources/postgres/advisory-lock.ts';
 import { PostgresSource, type PostgresSourceOptions } from '../../../src/sources/postgres/postgres-source.ts';
 import { type Cluster, runPsql, startCluster } from '../../../tools/cluster.ts';
-import { fakeProgram } from './fake-program.ts';
+import { fakeProgram } from '../../postgres/fake-program.ts';
 
 const run = promisify(execFile);
 const SIGNAL = new AbortController().signal;
@@ -102,7 +102,26 @@ describe('a captured dump', () => {
       server_version: await cluster.psql('shop', 'SHOW server_version'),
       system_identifier: await cluster.psql('shop', 'SELECT system_identifier FROM pg_control_system()'),
       tool_version: expect.stringMatching(/^\d+\.\d+/),
+      locale: expect.objectContaining({ encoding: 'UTF8', collate: expect.stringMatching(/^C/) }),
     });
+  });
+
+  it('records how the database sorts and encodes text', async () => {
+    await cluster.psql(
+      'postgres',
+      `CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C';
+       CREATE DATABASE sorted TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'
+         LOCALE_PROVIDER icu ICU_LOCALE 'pt-PT';`,
+    );
+    const locales = ['latin', 'sorted'].map(async (database) => {
+      const { facts, stream } = await source({ url: cluster.urlOf(database) }).capture(SIGNAL);
+      await read(stream);
+      return facts.locale;
+    });
+    expect(await Promise.all(locales)).toEqual([
+      { encoding: 'LATIN1', collate: 'C', ctype: 'C', provider: 'libc' },
+      { encoding: 'UTF8', collate: 'C', ctype: 'C', provider: 'icu', provider_locale: 'pt-PT' },
+    ]);
   });
 
   it('leaves the system identifier out where the role may not ask for it', async () => {

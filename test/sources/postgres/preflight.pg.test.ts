@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Finding } from '../../../src/domain/ports.ts';
 import { PostgresSource, type PostgresSourceOptions } from '../../../src/sources/postgres/postgres-source.ts';
 import { type Cluster, startCluster } from '../../../tools/cluster.ts';
-import { fakeProgram } from './fake-program.ts';
+import { fakeProgram } from '../../postgres/fake-program.ts';
 
 const SIGNAL = new AbortController().signal;
 let cluster: Cluster;

@@ -1,0 +1,73 @@
+import type {
+  ArchiveDifference,
+  DatabaseDifference,
+  FilesDifference,
+  TableDifference,
+} from '../../domain/diff.ts';
+import { formatSize } from '../../domain/size.ts';
+import { diffArchives } from '../../engine/diff.ts';
+import type { Answer } from '../answer.ts';
+import { openProgress } from '../progress.ts';
+import { printable } from '../printable.ts';
+import type { Session } from '../session.ts';
+import { formatTable } from '../table.ts';
+
+/** Lines of each kind in the text for people; `--json` has all. */
+const SHOWN_MAX = 1_000;
+
+/** `cofre diff A B`: what of the second archive is not as in the first. A difference is no fault: status 0. */
+export async function diff(session: Session, a: string, b: string): Promise<Answer> {
+  const { context } = await session.open({ write: false });
+  using progress = openProgress(!session.json);
+  const difference = await diffArchives(context, { a, b }, progress, session.signal);
+  return { status: 0, json: difference, text: session.json ? '' : describe(difference) };
+}
+
+function describe(difference: ArchiveDifference): string {
+  return difference.type === 'database' ? describeTables(difference) : describePaths(difference);
+}
+
+function describeTables({ identical, tables, unchanged, schema_changed }: DatabaseDifference): string {
+  if (identical) return `identical: ${unchanged} tables with the same rows, and the same schema text`;
+  const rows = Object.entries(tables).flatMap(([kind, list]) =>
+    shown(
+      list,
+      (table) => [kind, ...cells(table)],
+      (left) => [kind, `… and ${left} more`, '', ''],
+    ),
+  );
+  const table = formatTable(['', 'TABLE', 'ROWS', 'SIZE'], rows);
+  return [
+    ...(rows.length === 0 ? [] : [table]),
+    `${unchanged} tables unchanged`,
+    `the schema text is ${schema_changed ? 'not ' : ''}the same`,
+  ].join('\n');
+}
+
+function cells({ schema, name, rows, bytes }: TableDifference): string[] {
+  return [printable(`${schema}.${name}`), span(rows, String), span(bytes, formatSize)];
+}
+
+/** `2 -> 5`; one figure where there is but one, or both are the same. */
+function span([before, after]: TableDifference['rows'], format: (value: number) => string): string {
+  const [from, to] = [before, after].map((value) => (value === null ? '' : format(value)));
+  if (from === '' || from === to) return to ?? '';
+  return to === '' ? (from ?? '') : `${from} -> ${to}`;
+}
+
+function describePaths({ identical, paths: { added, removed, changed } }: FilesDifference): string {
+  if (identical) return 'identical: the same entries with the same data';
+  const more = (mark: string) => (left: number) => `${mark} … and ${left} more`;
+  return [
+    ...shown(removed, (path) => `- ${printable(path)}`, more('-')),
+    ...shown(added, (path) => `+ ${printable(path)}`, more('+')),
+    ...shown(changed, ({ path, changes }) => `~ ${printable(path)}  (${changes.join(', ')})`, more('~')),
+    `${added.length} added, ${removed.length} removed, ${changed.length} changed`,
+  ].join('\n');
+}
+
+/** The first ones, and one that counts the rest. */
+function shown<T, R>(list: readonly T[], line: (item: T) => R, rest: (left: number) => R): R[] {
+  const lines = list.slice(0, SHOWN_MAX).map((item) => line(item));
+  return list.length > SHOWN_MAX ? [...lines, rest(list.length - SHOWN_MAX)] : lines;
+}

@@ -1,0 +1,87 @@
+import { tmpdir } from 'node:os';
+import type { Config } from './config/config.ts';
+import { BackupError } from './domain/errors.ts';
+import type { Source } from './domain/ports.ts';
+import type { DatabaseTarget, FilesTarget, ScratchDirectory } from './domain/restore-ports.ts';
+import type { DatabasePlace, RestoreAdapters } from './engine/restore-adapters.ts';
+import { clusterScratch } from './scratch/cluster-scratch.ts';
+import { makeScratchDirectory } from './scratch/scratch-directory.ts';
+import { serverScratch, sweepServerScratch } from './scratch/server-scratch.ts';
+import { sweepScratch } from './scratch/sweep-scratch.ts';
+import { GlobalsSource } from './sources/postgres/globals-source.ts';
+import { PostgresSource } from './sources/postgres/postgres-source.ts';
+import { DirectoryTarget } from './targets/files/directory-target.ts';
+import { readTree } from './targets/files/read-tree.ts';
+import { PostgresTarget } from './targets/postgres/postgres-target.ts';
+import { VERSION } from './version.ts';
+
+/** Of the tables that a drill has just restored, nobody else holds a lock for long. */
+const LOCK_WAIT_MS = 60_000;
+const RESTORED = 'restored';
+
+/** The adapters of restores and drills, as the configuration that is in use says. */
+export class Restoring implements RestoreAdapters {
+  readonly version = VERSION;
+  readonly readTree = readTree;
+  #scratch: Config['scratch'];
+
+  constructor(config: Config) {
+    this.#scratch = config.scratch;
+  }
+
+  /** Takes another configuration over; drills that are under way go on with theirs. */
+  configure({ scratch }: Config): void {
+    this.#scratch = scratch;
+  }
+
+  openDatabase({ url, binDir }: DatabasePlace, scratch: boolean): DatabaseTarget {
+    const spoolDirectory = () => makeScratchDirectory(this.#directory());
+    return new PostgresTarget({ url, binDir, spoolDirectory, scratch });
+  }
+
+  openDirectory(path: string): FilesTarget {
+    return new DirectoryTarget(path);
+  }
+
+  readonly openScratch: RestoreAdapters['openScratch'] = (wish, signal) => {
+    const { url } = this.#scratch;
+    return url === undefined ? this.openScratchCluster(wish, signal) : serverScratch({ url })(wish, signal);
+  };
+
+  readonly openScratchCluster: RestoreAdapters['openScratchCluster'] = (wish, signal) =>
+    clusterScratch({ parent: this.#directory() })(wish, signal);
+
+  makeScratchDirectory(signal: AbortSignal): Promise<ScratchDirectory> {
+    return makeScratchDirectory(this.#directory(), signal);
+  }
+
+  async sweepScratch(signal: AbortSignal): Promise<string[]> {
+    const { url } = this.#scratch;
+    const directories = await sweepScratch(this.#directory(), signal);
+    return url === undefined ? directories : [...directories, ...(await sweepServerScratch({ url }, signal))];
+  }
+
+  openDump({ url, binDir }: DatabasePlace, format: Parameters<RestoreAdapters['openDump']>[1]): Source {
+    if (format === 'directory') {
+      throw new BackupError('NOT_PROVABLE', 'this version of cofre does not dump in the directory format', {
+        hint: 'Use the version of cofre that wrote the archive, or a newer one.',
+      });
+    }
+    return new PostgresSource({
+      name: RESTORED,
+      url,
+      format,
+      lockWaitTimeout_ms: LOCK_WAIT_MS,
+      exclusive: false,
+      ...(binDir === undefined ? {} : { binDir }),
+    });
+  }
+
+  openGlobals({ url, binDir }: DatabasePlace): Source {
+    return new GlobalsSource({ database: RESTORED, url, binDir, passwords: true });
+  }
+
+  #directory(): string {
+    return this.#scratch.directory ?? tmpdir();
+  }
+}

@@ -1,0 +1,173 @@
+import type { DumpNeeds } from './dump-survey.ts';
+import type { ArchiveFormat, DatabaseLocale, FileRemark, FilesContents, TableContents } from './manifest.ts';
+import type { ByteStream } from './ports.ts';
+
+/** What stands at the place where a database is to be restored. */
+export interface DatabaseTargetState {
+  /** For messages, without a password: `shop at db.example.org:5432`. */
+  description: string;
+  database: string;
+  exists: boolean;
+  /** Of the cluster; absent where the role may not ask. */
+  system_identifier?: string;
+  /** As the server writes it. */
+  server_version: string;
+  major: number;
+  /** What it holds of its users, named for people: `table public.orders`, `schema shop`. Empty: nothing. */
+  occupants: string[];
+}
+
+export interface DatabaseRestoreOptions {
+  format: ArchiveFormat;
+  /** Bytes of the raw archive; a custom one is written to a temporary file for parallel jobs. */
+  raw_size: number;
+  /** Major of the pg_dump that wrote it; 0 when it is not known. */
+  toolMajor: number;
+  /** Makes the database, over a connection of its own, like the source's. */
+  create: boolean;
+  /** Puts the restored database in the place of the one that is there, once the restore has succeeded. */
+  clean: boolean;
+  locale?: DatabaseLocale | undefined;
+  /** Custom format only: how many connections restore at once. */
+  jobs: number;
+  /** Plain format only. */
+  singleTransaction: boolean;
+  /** False leaves owners and privileges out. */
+  owners: boolean;
+  /** Custom format only: restore these and nothing else. */
+  schemas: readonly string[];
+  tables: readonly string[];
+}
+
+/** What applying roles and tablespaces did. */
+export interface GlobalsResult {
+  /** Names of what was made. */
+  made: string[];
+  /** Names of what existed, and stays as it was. */
+  existing: string[];
+}
+
+/** What a dump needs of a server and does not find there. */
+export type Lacking = Pick<DumpNeeds, 'roles' | 'extensions' | 'tablespaces'>;
+
+/** A database that an archive is restored into. */
+export interface DatabaseTarget {
+  /** Throws what connecting throws. */
+  look(signal: AbortSignal): Promise<DatabaseTargetState>;
+  /** Found before hours of restoring end at the last statement. */
+  lacking(needs: DumpNeeds, signal: AbortSignal): Promise<Lacking>;
+  /** Makes the roles and tablespaces of a globals archive that are not there. Throws RESTORE_FAILED. */
+  applyGlobals(raw: ByteStream, signal: AbortSignal): Promise<GlobalsResult>;
+  /**
+   * Restores; whatever stops it half-way, an error of `raw` too, throws RESTORE_FAILED, or NOT_PROVABLE where this
+   * server lacks what the archive needs, with a message that says in what state the target is.
+   */
+  restore(raw: ByteStream, options: DatabaseRestoreOptions, signal: AbortSignal): Promise<void>;
+  /** Rows of each table, in the same order; undefined for a table that is not there. */
+  countRows(
+    tables: readonly Pick<TableContents, 'schema' | 'name'>[],
+    signal: AbortSignal,
+  ): Promise<(number | undefined)[]>;
+}
+
+/** What a drill wants of a throwaway database. */
+export interface ScratchWish {
+  /** Of the server that was dumped: an older one may not restore it. 0 when it is not known. */
+  major: number;
+  locale?: DatabaseLocale | undefined;
+  needs: DumpNeeds;
+  /** Bytes of the raw archive. */
+  raw_size: number;
+}
+
+/** A database to throw away: gone, with all that was made for it, when it is disposed of. */
+export interface ScratchDatabase extends AsyncDisposable {
+  /** Of a superuser where the cluster is ours. */
+  readonly url: string;
+  /** Of the server, as it writes it. */
+  readonly server_version: string;
+  readonly major: number;
+  /** Where the programs of its version are; undefined: found as for any server. */
+  readonly binDir?: string;
+  /** For people, how it differs from what was wished for: `the locale pt_PT.UTF-8 is not on this machine: C`. */
+  readonly remarks: string[];
+  /** Whether it sorts and encodes text as the source does. */
+  readonly sameLocale: boolean;
+  /** Wished for, and neither there nor made. */
+  readonly missingRoles: string[];
+  /** What a server of ours last said, if it has ended by itself: why a restore lost it. */
+  lastWords?(): string | undefined;
+}
+
+/** Throws NOT_PROVABLE, naming what is missing: server programs, space, extensions, rights. */
+export type OpenScratch = (wish: ScratchWish, signal: AbortSignal) => Promise<ScratchDatabase>;
+
+/** A directory to throw away, which is removed also after its maker was killed, by the next start. */
+export interface ScratchDirectory extends AsyncDisposable {
+  readonly path: string;
+}
+
+/** What stands at the place where files are to be restored. */
+export interface FilesTargetState {
+  /** Absolute. */
+  path: string;
+  exists: boolean;
+  /** Some of the names in it. Empty: nothing stands in the way. */
+  occupants: string[];
+  /** Bytes. */
+  free_bytes: number;
+}
+
+export interface ExtractOptions {
+  /** Globs over member paths; one that matches a directory takes everything below it. Empty: everything. */
+  paths: readonly string[];
+  /** Merges into a directory that is not empty: what the archive holds replaces what has its name. */
+  overwrite: boolean;
+  /** Makes links that lead out of the target as they are; they are never followed. */
+  outsideLinks: boolean;
+  /** Gives entries to their owners; for root only. */
+  owners: boolean;
+}
+
+/** What extracting an archive would do, found without writing anything. */
+export interface TreePlan {
+  /** Of those chosen. */
+  entries: number;
+  /** Bytes of data of those chosen. */
+  bytes: number;
+  /** Chosen, and refused: absolute, with `..`, links that lead out, devices. */
+  refused: FileRemark[];
+}
+
+/** Looks at every entry of a files archive as it passes by. */
+export interface TreeExaminer {
+  write(chunk: Buffer): void;
+  end(): TreePlan;
+}
+
+/** A directory that a files archive is restored into. */
+export interface FilesTarget {
+  look(): Promise<FilesTargetState>;
+  examine(options: ExtractOptions): TreeExaminer;
+  /**
+   * Extracts beside the target, calls `check` with the directory that holds the result, and moves it into place.
+   * Whatever stops it, the target is as it was before. Throws ARCHIVE_UNSAFE or RESTORE_FAILED.
+   */
+  extract(
+    raw: ByteStream,
+    options: ExtractOptions,
+    check: (directory: string) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<TreePlan>;
+}
+
+/**
+ * The contents of a tree on disk as those of the archive it came from, to be compared with. It may change modes
+ * in order to read.
+ * @param directories the member names at its top, in the order of the archive.
+ */
+export type ReadTree = (
+  root: string,
+  directories: readonly string[],
+  signal: AbortSignal,
+) => Promise<FilesContents>;

@@ -1,0 +1,187 @@
+import { isGlobalsSource } from '../domain/archive-name.ts';
+import type { DumpSurvey } from '../domain/dump-survey.ts';
+import { BackupError, toBackupError } from '../domain/errors.ts';
+import type { Manifest } from '../domain/manifest.ts';
+import type { ByteStream } from '../domain/ports.ts';
+import type { ScratchDatabase } from '../domain/restore-ports.ts';
+import { compareSurveys, type SurveyComparison, tablesInOtherOrder } from '../domain/survey-comparison.ts';
+import { rawBytes, summed } from './archive-bytes.ts';
+import type { EngineContext } from './context.ts';
+import { describeSome, type DrillFinding, type DrillProgress, notAsRecorded } from './drill-finding.ts';
+import { drillGlobals } from './drill-globals.ts';
+import { plural } from '../domain/plural.ts';
+import { majorOf } from '../domain/server-version.ts';
+import { surveyDump, surveyRows, surveyVerified } from './survey-archive.ts';
+
+/** Connections that restore an archive in the custom format. */
+const JOBS = 2;
+
+type OnProgress = (progress: DrillProgress) => void;
+
+/**
+ * Proves the archive of a database: it is read and held against its manifest, restored into a database that is
+ * thrown away, dumped again, and the two dumps are compared table by table and definition by definition.
+ */
+export async function drillDatabase(
+  context: EngineContext,
+  manifest: Manifest,
+  signal: AbortSignal,
+  onProgress: OnProgress,
+): Promise<DrillFinding> {
+  if (isGlobalsSource(manifest.source)) return await drillGlobals(context, manifest, signal, onProgress);
+  return await new DatabaseDrill(context, manifest, signal, onProgress).run();
+}
+
+class DatabaseDrill {
+  readonly #context: EngineContext;
+  readonly #manifest: Manifest;
+  readonly #signal: AbortSignal;
+  readonly #onProgress: OnProgress;
+  readonly #startedAt: Date;
+  readonly #versions: Record<string, string>;
+
+  constructor(context: EngineContext, manifest: Manifest, signal: AbortSignal, onProgress: OnProgress) {
+    this.#context = context;
+    this.#manifest = manifest;
+    this.#signal = signal;
+    this.#onProgress = onProgress;
+    this.#startedAt = context.clock.now();
+    this.#versions = { cofre: context.restoring.version };
+  }
+
+  async run(): Promise<DrillFinding> {
+    const progress = this.#progress('verify', this.#manifest.size);
+    const verified = await surveyVerified(this.#context, this.#manifest, this.#signal, progress);
+    if (!verified.ok) return this.#finding('failed', notAsRecorded(verified.detail));
+    const archive = verified.survey;
+    this.#onProgress({ step: 'prepare', bytes: 0 });
+    const { locale, raw_size } = this.#manifest;
+    const wish = { major: this.#major(archive), locale, needs: archive.needs, raw_size };
+    await using scratch = await this.#context.restoring.openScratch(wish, this.#signal);
+    this.#versions.server = scratch.server_version;
+    const fault = await this.#restore(scratch);
+    if (fault !== undefined) return fault;
+    const recovery_ms = this.#elapsed_ms();
+    return { ...(await this.#compare(archive, scratch)), recovery_ms };
+  }
+
+  /** A finding when it does not restore. */
+  async #restore(scratch: ScratchDatabase): Promise<DrillFinding | undefined> {
+    const { format, raw_size, tool_version } = this.#manifest;
+    const target = this.#context.restoring.openDatabase(scratch, true);
+    const raw = this.#raw(this.#progress('restore', raw_size));
+    try {
+      await target.restore(
+        raw,
+        {
+          format,
+          raw_size,
+          toolMajor: majorOf(tool_version),
+          create: false,
+          clean: false,
+          jobs: JOBS,
+          singleTransaction: true,
+          owners: scratch.missingRoles.length === 0,
+          schemas: [],
+          tables: [],
+        },
+        this.#signal,
+      );
+      return undefined;
+    } catch (error) {
+      const fault = toBackupError(error);
+      if (fault.code !== 'RESTORE_FAILED') throw fault;
+      // What another locale refuses, the source's may accept: then this says nothing of the archive.
+      if (scratch.sameLocale) return this.#finding('failed', fault.message);
+      return this.#finding('not provable here', [...scratch.remarks, fault.message].join('; '));
+    }
+  }
+
+  async #compare(archive: DumpSurvey, scratch: ScratchDatabase): Promise<DrillFinding> {
+    const restored = await this.#dumpAgain(scratch);
+    if (restored.tool_version !== undefined) this.#versions.pg_dump = restored.tool_version;
+    const reordered = new Set(tablesInOtherOrder(archive, restored).map(keyOf));
+    const compared = reordered.size === 0 ? archive : await this.#surveyRows(reordered);
+    const comparison = compareSurveys(compared, restored, {
+      schema: this.#writtenAlike(archive, restored),
+      roles: scratch.missingRoles.length === 0,
+    });
+    if (comparison.differences.length > 0) {
+      return this.#finding('failed', describeSome(comparison.differences));
+    }
+    return this.#finding('proven', this.#describe(archive, restored, comparison, scratch));
+  }
+
+  /** The survey of a dump of what was restored, with a digest of the rows in any order. */
+  async #dumpAgain({ url, binDir }: ScratchDatabase): Promise<DumpSurvey> {
+    const { format, raw_size } = this.#manifest;
+    if (format === 'tar') throw new BackupError('INTERNAL', 'an archive of a database is no tree of files');
+    const source = this.#context.restoring.openDump({ url, binDir }, format);
+    const capture = await source.capture(this.#signal);
+    const archive = { format, source: this.#manifest.source, tool_version: capture.facts.tool_version };
+    const stream = summed(capture.stream, this.#progress('compare', raw_size));
+    return await surveyDump(this.#context, stream, archive, () => true, this.#signal);
+  }
+
+  /** The archive once more, for the rows of the tables that came back in another order. */
+  async #surveyRows(keys: ReadonlySet<string>): Promise<DumpSurvey> {
+    const ofRows = (table: Parameters<typeof keyOf>[0]) => keys.has(keyOf(table));
+    return await surveyRows(this.#context, this.#manifest, ofRows, this.#signal);
+  }
+
+  /** Whether the same major versions of server and pg_dump wrote both, so that the text is comparable. */
+  #writtenAlike(archive: DumpSurvey, restored: DumpSurvey): boolean {
+    const { server_version, tool_version } = this.#manifest;
+    const server = majorOf(archive.server_version ?? server_version);
+    const tool = majorOf(archive.tool_version ?? tool_version);
+    return server === majorOf(restored.server_version) && tool === majorOf(restored.tool_version);
+  }
+
+  #describe(
+    archive: DumpSurvey,
+    restored: DumpSurvey,
+    { reordered, rewritten }: SurveyComparison,
+    { remarks, missingRoles }: ScratchDatabase,
+  ): string {
+    const { tables } = archive.contents;
+    const rows = tables.reduce((sum, table) => sum + table.rows, 0);
+    const schema = this.#writtenAlike(archive, restored)
+      ? 'the schema'
+      : 'sequences and large objects; the schema was restored, and not compared across versions';
+    return [
+      `${plural(tables.length, 'table')} with ${plural(rows, 'row')} and ${schema}, equal after restore and dump`,
+      ...(reordered > 0 ? [`rows in another order in ${plural(reordered, 'table')}`] : []),
+      ...(rewritten > 0
+        ? [`${plural(rewritten, 'definition')} written with other casts or parentheses`]
+        : []),
+      ...(missingRoles.length > 0
+        ? [`owners and privileges left aside: no role ${describeSome(missingRoles)} on the scratch server`]
+        : []),
+      ...remarks,
+    ].join('; ');
+  }
+
+  #major(archive: DumpSurvey): number {
+    return majorOf(archive.server_version ?? this.#manifest.server_version);
+  }
+
+  #raw(onBytes?: (bytes: number) => void): ByteStream {
+    return rawBytes(this.#context, this.#manifest, this.#signal, onBytes);
+  }
+
+  #progress(step: DrillProgress['step'], total_bytes: number): (bytes: number) => void {
+    return (bytes) => this.#onProgress({ step, bytes, total_bytes });
+  }
+
+  #elapsed_ms(): number {
+    return Math.max(0, this.#context.clock.now().getTime() - this.#startedAt.getTime());
+  }
+
+  #finding(verdict: DrillFinding['verdict'], detail: string): DrillFinding {
+    return { verdict, detail, versions: this.#versions };
+  }
+}
+
+function keyOf({ schema, name }: { schema: string; name: string }): string {
+  return JSON.stringify([schema, name]);
+}

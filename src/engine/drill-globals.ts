@@ -1,0 +1,78 @@
+import type { DumpSurvey } from '../domain/dump-survey.ts';
+import { toBackupError } from '../domain/errors.ts';
+import type { Manifest } from '../domain/manifest.ts';
+import { plural } from '../domain/plural.ts';
+import { majorOf } from '../domain/server-version.ts';
+import { rawBytes } from './archive-bytes.ts';
+import type { EngineContext } from './context.ts';
+import { describeSome, type DrillFinding, type DrillProgress, notAsRecorded } from './drill-finding.ts';
+import { surveyDump, surveyVerified } from './survey-archive.ts';
+
+const NO_NEEDS = { roles: [], superusers: [], extensions: [], tablespaces: [] };
+/** Statements about the superuser of a throwaway cluster, which is there before anything is restored. */
+const CLUSTER_SUPERUSER = /^(?:CREATE|ALTER) ROLE postgres$/;
+
+/**
+ * Proves the archive of a server's roles and tablespaces: they are made in a throwaway cluster, dumped again, and
+ * the two dumps are compared statement by statement.
+ */
+export async function drillGlobals(
+  context: EngineContext,
+  manifest: Manifest,
+  signal: AbortSignal,
+  onProgress: (progress: DrillProgress) => void,
+): Promise<DrillFinding> {
+  const { raw_size, size, server_version, source } = manifest;
+  const startedAt = context.clock.now();
+  const versions: Record<string, string> = { cofre: context.restoring.version };
+  const progress = (step: DrillProgress['step'], total_bytes: number) => (bytes: number) =>
+    onProgress({ step, bytes, total_bytes });
+
+  const verified = await surveyVerified(context, manifest, signal, progress('verify', size));
+  if (!verified.ok) return { verdict: 'failed', detail: notAsRecorded(verified.detail), versions };
+  onProgress({ step: 'prepare', bytes: 0 });
+  // Roles belong to a whole server: never to one that somebody uses.
+  const wish = { major: majorOf(server_version), needs: NO_NEEDS, raw_size };
+  await using scratch = await context.restoring.openScratchCluster(wish, signal);
+  versions.server = scratch.server_version;
+  try {
+    const raw = rawBytes(context, manifest, signal, progress('restore', raw_size));
+    await context.restoring.openDatabase(scratch, true).applyGlobals(raw, signal);
+  } catch (error) {
+    const fault = toBackupError(error);
+    if (fault.code !== 'RESTORE_FAILED') throw fault;
+    return { verdict: 'failed', detail: fault.message, versions };
+  }
+  const recovery_ms = Math.max(0, context.clock.now().getTime() - startedAt.getTime());
+  onProgress({ step: 'compare', bytes: 0 });
+  const capture = await context.restoring.openGlobals(scratch).capture(signal);
+  const restored = await surveyDump(
+    context,
+    capture.stream,
+    { format: 'plain', source },
+    () => false,
+    signal,
+  );
+  return { ...judge(verified.survey, restored), versions, recovery_ms };
+}
+
+function judge(archive: DumpSurvey, restored: DumpSurvey): Omit<DrillFinding, 'versions'> {
+  const differences: string[] = [];
+  let compared = 0;
+  for (const [key, { exact }] of archive.sections) {
+    if (CLUSTER_SUPERUSER.test(key)) continue;
+    compared += 1;
+    const found = restored.sections.get(key);
+    if (found === undefined) differences.push(`${key}: missing from what was restored`);
+    else if (found.exact !== exact) differences.push(`${key}: not as in the archive`);
+  }
+  for (const key of restored.sections.keys()) {
+    if (!CLUSTER_SUPERUSER.test(key) && !archive.sections.has(key))
+      differences.push(`${key}: not in the archive`);
+  }
+  if (differences.length > 0) return { verdict: 'failed', detail: describeSome(differences) };
+  return {
+    verdict: 'proven',
+    detail: `${plural(compared, 'statement')} about roles and tablespaces, equal after restore and dump`,
+  };
+}

@@ -1,0 +1,36 @@
+import type { ArchiveFormat } from '../domain/manifest.ts';
+import type { Source } from '../domain/ports.ts';
+import type {
+  DatabaseTarget,
+  FilesTarget,
+  OpenScratch,
+  ReadTree,
+  ScratchDirectory,
+} from '../domain/restore-ports.ts';
+
+/** A database by its URI, which is a secret. */
+export interface DatabasePlace {
+  url: string;
+  /** Where PostgreSQL's programs are; found when absent. */
+  binDir?: string | undefined;
+}
+
+/** What restores and drills work with beside the rest of the context. */
+export interface RestoreAdapters {
+  /** Of cofre. */
+  readonly version: string;
+  /** @param scratch whether it is thrown away: what its server lacks is then NOT_PROVABLE. */
+  openDatabase(place: DatabasePlace, scratch: boolean): DatabaseTarget;
+  openDirectory(path: string): FilesTarget;
+  readonly openScratch: OpenScratch;
+  /** In a cluster of its own, whatever is configured. */
+  readonly openScratchCluster: OpenScratch;
+  makeScratchDirectory(signal: AbortSignal): Promise<ScratchDirectory>;
+  /** Removes what dead drills left; returns the names. */
+  sweepScratch(signal: AbortSignal): Promise<string[]>;
+  /** Dumps everything of a database. */
+  openDump(place: DatabasePlace, format: Exclude<ArchiveFormat, 'tar'>): Source;
+  /** Dumps the roles and tablespaces of a server. */
+  openGlobals(place: DatabasePlace): Source;
+  readonly readTree: ReadTree;
+}

@@ -1,0 +1,147 @@
+import { BackupError } from '../domain/errors.ts';
+import { isFilesContents, type Manifest } from '../domain/manifest.ts';
+import type { Inspectable } from '../domain/ports.ts';
+import type { FilesTargetState, TreePlan } from '../domain/restore-ports.ts';
+import { plural } from '../domain/plural.ts';
+import { formatSize } from '../domain/size.ts';
+import { rawBytes, storedBytes } from './archive-bytes.ts';
+import type { EngineContext } from './context.ts';
+import { describeSome } from './drill-finding.ts';
+import { notVerified } from './restore-refusals.ts';
+import type { RestoreReport, RestoreRequest } from './restore-request.ts';
+import { verifyBytes } from './verify.ts';
+
+/**
+ * Restores an archive of files: extracted beside the target, held against the manifest there, and moved into place
+ * last.
+ */
+export async function restoreFiles(
+  context: EngineContext,
+  manifest: Manifest,
+  request: RestoreRequest,
+  signal: AbortSignal,
+): Promise<RestoreReport> {
+  const { filename, size, raw_size } = manifest;
+  const { files: options, dryRun, onProgress } = request;
+  const startedAt = context.clock.now();
+  const target = context.restoring.openDirectory(request.to);
+  const state = await target.look();
+  refuseOccupied(state, options.overwrite);
+  const plan = await examine(context, manifest, request, signal);
+  refuseUnsafe(filename, plan);
+  refuseSmall(state, plan);
+  const figures = `${plural(plan.entries, 'entry')} with ${formatSize(plan.bytes)} of data`;
+  const report = (steps: string[], rest: Partial<RestoreReport> = {}): RestoreReport => ({
+    filename,
+    target: state.path,
+    dry_run: dryRun,
+    steps,
+    differences: [],
+    duration_ms: Math.max(0, context.clock.now().getTime() - startedAt.getTime()),
+    ...rest,
+  });
+  const verified = `verified ${filename} (${formatSize(size)})`;
+  if (dryRun) {
+    const into = state.occupants.length > 0 ? 'merge them into' : 'move them to';
+    return report([
+      verified,
+      `extract ${figures}, compare them with the manifest, and ${into} ${state.path}`,
+    ]);
+  }
+  const isWhole = options.paths.length === 0;
+  const raw = rawBytes(context, manifest, signal, (bytes) =>
+    onProgress?.({ step: 'restore', bytes, total_bytes: raw_size }),
+  );
+  const check = async (directory: string) => {
+    onProgress?.({ step: 'compare', bytes: 0 });
+    if (isWhole) await assertSameTree(context, manifest, directory, signal);
+  };
+  const { entries, bytes } = await target.extract(raw, options, check, signal);
+  const steps = [
+    verified,
+    `extracted ${figures}`,
+    isWhole ? 'read them again from the disk: the tree is the one that was recorded' : 'only what was chosen',
+    `moved them to ${state.path}`,
+  ];
+  const differences =
+    entries === plan.entries && bytes === plan.bytes
+      ? []
+      : [
+          `${plural(entries, 'entry')} with ${formatSize(bytes)} of data were extracted, ${figures} were expected`,
+        ];
+  return report(steps, { restored: { entries, bytes }, differences });
+}
+
+/** Verifies the archive and looks at each of its entries in the same pass. Throws ARCHIVE_CORRUPT. */
+async function examine(
+  context: EngineContext,
+  manifest: Manifest,
+  { files, to, onProgress }: RestoreRequest,
+  signal: AbortSignal,
+): Promise<TreePlan> {
+  const examiner = context.restoring.openDirectory(to).examine(files);
+  const { filename, size } = manifest;
+  const stored = storedBytes(context, manifest, signal, (bytes) =>
+    onProgress?.({ step: 'verify', bytes, total_bytes: size }),
+  );
+  const open = async (archive: Inspectable, stop: AbortSignal) => {
+    const inspector = await context.openInspector(archive, stop);
+    return {
+      write: async (chunk: Buffer) => {
+        await inspector.write(chunk);
+        examiner.write(chunk);
+      },
+      end: () => inspector.end(),
+      [Symbol.asyncDispose]: () => inspector[Symbol.asyncDispose](),
+    };
+  };
+  const verdict = await verifyBytes(context, stored, manifest, 'contents', signal, open);
+  if (verdict.ok) return examiner.end();
+  throw notVerified(filename, verdict.detail);
+}
+
+function refuseOccupied({ path, occupants }: FilesTargetState, overwrite: boolean): void {
+  if (occupants.length === 0 || overwrite) return;
+  throw new BackupError('TARGET_REFUSED', `${path} is not empty: it holds ${describeSome(occupants)}`, {
+    path,
+    hint: 'Name a directory that does not exist, or add `--overwrite` to merge: what has the name of an entry is replaced.',
+  });
+}
+
+function refuseUnsafe(filename: string, { refused }: TreePlan): void {
+  if (refused.length === 0) return;
+  const named = describeSome(refused.map(({ path, reason }) => `${path}: ${reason}`));
+  throw new BackupError('ARCHIVE_UNSAFE', `${filename} holds what is not extracted: ${named}`, {
+    path: filename,
+    hint: 'Nothing was touched. Links that lead out of the target are made as they are with `--outside-links`; choose entries without the others with `--path`.',
+  });
+}
+
+function refuseSmall({ path, free_bytes }: FilesTargetState, { bytes }: TreePlan): void {
+  if (free_bytes >= bytes) return;
+  throw new BackupError(
+    'SPACE_LOW',
+    `${formatSize(free_bytes)} are free at ${path}, the files take ${formatSize(bytes)}`,
+    { path, hint: 'Free space there, or restore to another disk.' },
+  );
+}
+
+/** Throws RESTORE_FAILED when the tree on disk is not the one that was recorded. */
+async function assertSameTree(
+  context: EngineContext,
+  { contents, directories = [], filename }: Manifest,
+  directory: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!isFilesContents(contents)) return;
+  const found = await context.restoring.readTree(directory, directories, signal);
+  if (found.digest === contents.digest) return;
+  throw new BackupError(
+    'RESTORE_FAILED',
+    `what was extracted of ${filename} is not what was recorded: ${plural(found.entries, 'entry')} with ${formatSize(found.bytes)} of data, ${contents.entries} with ${formatSize(contents.bytes)} were expected; nothing was moved into place`,
+    {
+      path: filename,
+      hint: 'Does the file system of the target keep modes, times and links? Restore to another one.',
+    },
+  );
+}

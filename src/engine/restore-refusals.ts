@@ -1,0 +1,58 @@
+import { BackupError } from '../domain/errors.ts';
+import type { Manifest } from '../domain/manifest.ts';
+import type { DatabaseTargetState } from '../domain/restore-ports.ts';
+import { describeSome } from './drill-finding.ts';
+import type { DatabaseRestoreFlags } from './restore-request.ts';
+
+/** Throws TARGET_REFUSED for a database that the archive is not to be restored into as asked. */
+export function refuseUnfit(
+  manifest: Manifest,
+  state: DatabaseTargetState,
+  flags: DatabaseRestoreFlags,
+): void {
+  const { description, exists, occupants } = state;
+  if (!exists && !flags.create) {
+    throw refused(state, `there is no database ${description}`, 'Add `--create` to make it.');
+  }
+  if (!exists) return;
+  if (!flags.forceSource) refuseSource(manifest, state);
+  if (flags.create && !flags.clean) {
+    const hint =
+      'Leave `--create` out to restore into it while it is empty, or add `--clean` to put the archive in its place.';
+    throw refused(state, `the database ${description} exists`, hint);
+  }
+  if (occupants.length > 0 && !flags.clean) {
+    throw refused(
+      state,
+      `the database ${description} is not empty: it holds ${describeSome(occupants)}`,
+      'Restore into another database (`--create` makes one), or add `--clean` to put the archive in the place of what is there, once it is restored.',
+    );
+  }
+}
+
+/** The database that an archive came from is known by its cluster and name, whatever leads to it. */
+function refuseSource(manifest: Manifest, state: DatabaseTargetState): void {
+  if (manifest.database !== state.database) return;
+  const known = manifest.system_identifier !== undefined && state.system_identifier !== undefined;
+  if (known && manifest.system_identifier !== state.system_identifier) return;
+  const what = known
+    ? `${state.description} is the database that ${manifest.filename} was taken from`
+    : `${state.description} may be the database that ${manifest.filename} was taken from: it has the same name, and the server does not say which cluster it is`;
+  throw refused(
+    state,
+    what,
+    'Restore into another database and look at it first; `--force-source` restores into this one all the same.',
+  );
+}
+
+function refused(state: DatabaseTargetState, message: string, hint: string): BackupError {
+  return new BackupError('TARGET_REFUSED', message, { path: state.description, hint });
+}
+
+/** For an archive that is not what its manifest records, told before anything is touched. */
+export function notVerified(filename: string, detail: string): BackupError {
+  return new BackupError('ARCHIVE_CORRUPT', `${filename} does not verify: ${detail}`, {
+    path: filename,
+    hint: 'Nothing was touched. Restore another archive: `cofre list` shows them, `cofre verify` tells which are whole.',
+  });
+}

@@ -1,0 +1,50 @@
+import type { ExtractOptions } from '../domain/restore-ports.ts';
+
+/** How far a restore is. */
+export interface RestoreProgress {
+  step: 'verify' | 'globals' | 'restore' | 'compare';
+  /** Of the step, so far. */
+  bytes: number;
+  total_bytes?: number;
+}
+
+export interface DatabaseRestoreFlags {
+  create: boolean;
+  clean: boolean;
+  /** Custom format only. */
+  jobs: number;
+  singleTransaction: boolean;
+  owners: boolean;
+  /** Also into the database that the archive was taken from. */
+  forceSource: boolean;
+  schemas: readonly string[];
+  tables: readonly string[];
+  /** Roles and tablespaces first: of the archive of that name, or of the one that belongs to this archive. */
+  globals?: string | true;
+}
+
+export interface RestoreRequest {
+  filename: string;
+  /** A connection URI, or a directory, as suits the archive. */
+  to: string;
+  /** Says what would be done, and does nothing. */
+  dryRun: boolean;
+  actor: string;
+  database: DatabaseRestoreFlags;
+  files: ExtractOptions;
+  onProgress?: (progress: RestoreProgress) => void;
+}
+
+export interface RestoreReport {
+  filename: string;
+  /** For people, without a password. */
+  target: string;
+  dry_run: boolean;
+  /** What was done, or would be, in order. */
+  steps: string[];
+  /** What stands there now; absent after a dry run. */
+  restored?: { tables: number; rows: number } | { entries: number; bytes: number };
+  /** How that differs from what the manifest records, in words; empty: not at all. */
+  differences: string[];
+  duration_ms: number;
+}

@@ -1,0 +1,48 @@
+import { toBackupError } from '../domain/errors.ts';
+import { RESTORE_TASK } from '../domain/journal-entry.ts';
+import { endedEntry, identityOf, startedEntry } from '../domain/run-entries.ts';
+import type { EngineContext } from './context.ts';
+import type { Scope } from './events.ts';
+import { journal, newRunId, taskOutcome } from './journaling.ts';
+import { restoreDatabase } from './restore-database.ts';
+import { restoreFiles } from './restore-files.ts';
+import type { RestoreReport, RestoreRequest } from './restore-request.ts';
+
+/**
+ * Restores one archive: the place is looked at, the archive verified, and only then anything is touched. What was
+ * restored is held against the manifest. The journal tells who restored what and when; not a dry run.
+ *
+ * Throws ARCHIVE_UNKNOWN, ARCHIVE_CORRUPT, TARGET_REFUSED, ARCHIVE_UNSAFE or SPACE_LOW with nothing touched, and
+ * RESTORE_FAILED with a message that says in what state the target is.
+ */
+export async function restore(
+  context: EngineContext,
+  request: RestoreRequest,
+  signal: AbortSignal,
+): Promise<RestoreReport> {
+  const manifest = await context.catalogue.read(request.filename);
+  const work = manifest.type === 'files' ? restoreFiles : restoreDatabase;
+  if (request.dryRun) return await work(context, manifest, request, signal);
+
+  const startedAt = context.clock.now();
+  const occasion = { run: newRunId(startedAt), trigger: 'cli' as const, actor: request.actor };
+  const identity = identityOf(RESTORE_TASK, occasion);
+  const scope: Scope = { ...identity, source: manifest.source };
+  await journal(context, startedEntry(identity, startedAt, [manifest.source]));
+  context.events.restoreStarted(scope, request.filename);
+  const end = async (errors: Parameters<typeof endedEntry>[3]['errors'] = []) => {
+    const outcome = taskOutcome(errors, signal);
+    await journal(context, endedEntry(identity, startedAt, context.clock.now(), { outcome, errors }));
+  };
+  try {
+    const report = await work(context, manifest, request, signal);
+    context.events.restoreEnded(scope, report.filename, report.target, report.differences);
+    await end();
+    return report;
+  } catch (error) {
+    const fault = toBackupError(signal.aborted ? signal.reason : error, 'restore');
+    context.events.failed('restore', scope, fault);
+    await end([fault.toJSON()]);
+    throw fault;
+  }
+}

@@ -1,0 +1,84 @@
+import { tmpdir } from 'node:os';
+import type { OpenScratch, ScratchDatabase, ScratchWish } from '../domain/restore-ports.ts';
+import { formatSize } from '../domain/size.ts';
+import { spaceAt } from '../lib/mounts.ts';
+import { createDatabase } from './create-database.ts';
+import { assertExtensions, makeRoles, makeTablespaces } from './needs.ts';
+import { asNotProvable, notProvable } from './not-provable.ts';
+import { ScratchCluster } from './scratch-cluster.ts';
+import { makeScratchDirectory } from './scratch-directory.ts';
+import { findServerPrograms } from './server-programs.ts';
+
+const DATABASE = 'cofre_drill';
+/** Of the raw archive: tables with their indexes. More where rows are narrow, which is then told by the restore. */
+const SPACE_FACTOR = 1.5;
+/** Of a cluster that holds nothing: 38 MB of catalogues and a segment of 16 MB of the write-ahead log. */
+const EMPTY_CLUSTER_BYTES = 64 * 1024 * 1024;
+
+export interface ClusterScratchOptions {
+  /** Where its directory is made: `scratch.directory`. Default: the system's directory for temporary files. */
+  parent?: string | undefined;
+  /** Where PostgreSQL's programs are; found when absent. */
+  binDir?: string | undefined;
+  /** What PATH is taken from. Default: that of this process. */
+  env?: NodeJS.ProcessEnv;
+}
+
+/** Databases in clusters that are made for them, and gone with them. */
+export function clusterScratch(options: ClusterScratchOptions = {}): OpenScratch {
+  const { parent = tmpdir() } = options;
+  return async (wish, signal) => {
+    signal.throwIfAborted();
+    try {
+      return await open({ ...options, parent }, wish, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw asNotProvable(error, 'the scratch cluster cannot be made', parent);
+    }
+  };
+}
+
+async function open(
+  { parent, binDir, env = process.env }: ClusterScratchOptions & { parent: string },
+  wish: ScratchWish,
+  signal: AbortSignal,
+): Promise<ScratchDatabase> {
+  const programs = await findServerPrograms(wish.major, { binDir, env, signal });
+  await assertSpace(parent, wish.raw_size);
+  await using resources = new AsyncDisposableStack();
+  const directory = resources.use(await makeScratchDirectory(parent, signal));
+  const cluster = resources.use(await ScratchCluster.start({ programs, directory, signal }));
+  const { database, missing } = await furnish(cluster, wish, signal);
+  const all = resources.move();
+  return {
+    url: cluster.urlOf(DATABASE),
+    server_version: cluster.version,
+    major: cluster.major,
+    ...(programs.clients === undefined ? {} : { binDir: programs.clients }),
+    remarks: database.remarks,
+    sameLocale: database.sameLocale,
+    missingRoles: missing,
+    lastWords: () => cluster.lastWords(),
+    [Symbol.asyncDispose]: async () => await all.disposeAsync(),
+  };
+}
+
+async function furnish(cluster: ScratchCluster, { needs, locale }: ScratchWish, signal: AbortSignal) {
+  await using session = await cluster.connect('postgres', signal);
+  await assertExtensions(session, needs, cluster.major);
+  const database = await createDatabase(session, DATABASE, locale, cluster.major);
+  await using inside = await cluster.connect(DATABASE, signal);
+  const missing = await makeRoles(inside, needs);
+  await makeTablespaces(inside, needs, async () => await cluster.makeTablespaceDirectory());
+  return { database, missing };
+}
+
+async function assertSpace(parent: string, raw_size: number): Promise<void> {
+  const { free_bytes } = await spaceAt(parent);
+  const needed_bytes = Math.ceil(raw_size * SPACE_FACTOR) + EMPTY_CLUSTER_BYTES;
+  if (free_bytes >= needed_bytes) return;
+  throw notProvable(
+    `${formatSize(free_bytes)} are free in ${parent}, the drill needs about ${formatSize(needed_bytes)}`,
+    'Free space there, or name a directory on a larger disk as scratch.directory.',
+  );
+}

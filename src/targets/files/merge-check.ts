@@ -1,0 +1,96 @@
+import { accessSync, constants, fstatSync, lstatSync, readdirSync, type Stats } from 'node:fs';
+import { join } from 'node:path';
+import { OpenDirectory } from './open-directory.ts';
+import type { Pace } from './pace.ts';
+import { displayPath, type RawPath, type SystemPath, systemPath } from './raw-path.ts';
+import { refused } from './target-place.ts';
+
+interface MergeCheck {
+  /** Of the tree to be moved. */
+  device: number;
+  /** Of the target, for people. */
+  path: string;
+  overwrite: boolean;
+  /** Paths of directories that keep their mode and time where they are there already. */
+  bystanders: ReadonlySet<RawPath>;
+  pace: Pace;
+  signal: AbortSignal;
+}
+
+const STICKY = 0o1000;
+
+/**
+ * Looks for what would stop the moving of a tree into a directory half-way. Throws TARGET_REFUSED for an entry in
+ * the way, unless they are to be overwritten; for another file system mounted below; for what this user may not
+ * change.
+ */
+export async function checkMerge(
+  tree: RawPath,
+  target: OpenDirectory,
+  options: Omit<MergeCheck, 'device'>,
+): Promise<void> {
+  await checkDirectory(tree, target, '', { ...options, device: lstatSync(systemPath(tree)).dev });
+}
+
+async function checkDirectory(
+  source: RawPath,
+  target: OpenDirectory,
+  below: RawPath,
+  check: MergeCheck,
+): Promise<void> {
+  const holder = fstatSync(target.fd);
+  for (const name of readdirSync(systemPath(source), { encoding: 'latin1' })) {
+    if (check.pace.isDue) await check.pace.rest(check.signal);
+    const there = lstatSync(target.at(name), { throwIfNoEntry: false });
+    if (there === undefined) continue;
+    const path = `${below}${name}`;
+    const shown = join(check.path, displayPath(path));
+    if (!check.overwrite)
+      throw refused(check.path, `${shown} has come into being`, 'Restore with --overwrite.');
+    if (there.dev !== check.device && there.isDirectory()) throw otherFileSystem(shown, check);
+    const from = `${source}/${name}`;
+    if (!there.isDirectory() || !lstatSync(systemPath(from)).isDirectory()) {
+      if (!mayReplace(target.at(name), there, holder)) throw notOurs(shown, check);
+      continue;
+    }
+    // Our own are made accessible when it comes to moving, and not looked into before.
+    if (isOurs(there) && process.geteuid?.() !== 0 && (there.mode & 0o500) !== 0o500) continue;
+    const mayMerge = isOurs(there) || (check.bystanders.has(path) && isWritable(target.at(name)));
+    if (!mayMerge) throw notOurs(shown, check);
+    using inner = new OpenDirectory(target.at(name), 'nofollow');
+    await checkDirectory(from, inner, `${path}/`, check);
+  }
+}
+
+/** Whether renaming in its place, or moving it elsewhere, will be allowed. */
+function mayReplace(at: SystemPath, there: Stats, holder: Stats): boolean {
+  if (isOurs(there)) return true;
+  if ((holder.mode & STICKY) !== 0 && !isOurs(holder)) return false;
+  return !there.isDirectory() || isWritable(at);
+}
+
+function isOurs({ uid }: Stats): boolean {
+  const us = process.geteuid?.();
+  return us === 0 || us === uid;
+}
+
+function isWritable(at: SystemPath): boolean {
+  try {
+    accessSync(at, constants.R_OK | constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function otherFileSystem(shown: string, { path }: MergeCheck): Error {
+  return refused(
+    path,
+    `another file system is mounted at ${shown}`,
+    'Restore what belongs there with --path into a directory on it, and the rest without it.',
+  );
+}
+
+function notOurs(shown: string, { path }: MergeCheck): Error {
+  return refused(path, `${shown} belongs to somebody else and cannot be replaced`, 'Restore as root.');
+}

@@ -1,0 +1,260 @@
+import { isUtf8 } from 'node:buffer';
+import { BackupError } from '../../domain/errors.ts';
+import type { ByteStream } from '../../domain/ports.ts';
+import type { GlobalsResult } from '../../domain/restore-ports.ts';
+import { formatSize } from '../../domain/size.ts';
+import type { Session } from '../../postgres/session.ts';
+import { type GlobalsStatement, parseGlobals } from './globals-statements.ts';
+import { reasonOf } from './place.ts';
+import { hintOf } from './restore-errors.ts';
+import { sqlState } from './target-server.ts';
+
+/** A hundred thousand roles are some 30 MB. */
+const SCRIPT_MAX_BYTES = 256 * 1024 * 1024;
+/** The first server with privileges on parameters. */
+const PARAMETERS_MAJOR = 15;
+/** SQLSTATE: not permitted. */
+const NOT_PERMITTED = '42501';
+
+/**
+ * Makes the roles and tablespaces of `pg_dumpall --globals-only` that are not there, with all that is said of
+ * them; those that exist stay as they are, but for memberships, which are added. Roles and their memberships are
+ * one transaction; each tablespace stands for itself, since the server makes them in no transaction.
+ *
+ * Throws ARCHIVE_UNSAFE, DUMP_TRUNCATED, DUMP_EMPTY or RESTORE_FAILED with what was made until then.
+ */
+export async function applyGlobals(
+  raw: ByteStream,
+  session: Session,
+  major: number,
+  signal: AbortSignal,
+): Promise<GlobalsResult> {
+  const statements = parseGlobals(await readScript(raw, signal));
+  const applied = new GlobalsApplication(session, major);
+  try {
+    return await applied.run(statements);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw applied.failure(error);
+  }
+}
+
+async function readScript(raw: ByteStream, signal: AbortSignal): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size_bytes = 0;
+  try {
+    for await (const chunk of raw) {
+      size_bytes += chunk.length;
+      if (size_bytes > SCRIPT_MAX_BYTES) {
+        const max = formatSize(SCRIPT_MAX_BYTES);
+        throw new BackupError('RESTORE_FAILED', `the archive of roles is larger than ${max}`);
+      }
+      chunks.push(Buffer.from(chunk));
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    const message = `reading the archive of roles failed: ${reasonOf(error)}; nothing was changed`;
+    throw new BackupError('RESTORE_FAILED', message, { cause: error });
+  }
+  if (size_bytes === 0) throw new BackupError('DUMP_EMPTY', 'the archive of roles holds nothing');
+  const bytes = Buffer.concat(chunks);
+  return bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1');
+}
+
+class GlobalsApplication {
+  readonly #session: Session;
+  readonly #major: number;
+  readonly #roles = new Set<string>();
+  readonly #tablespaces = new Set<string>();
+  readonly #memberships = new Set<string>();
+  /** Roles and tablespaces that were made now. */
+  readonly #madeRoles = new Set<string>();
+  readonly #madeTablespaces = new Set<string>();
+  readonly #existing: string[] = [];
+  #committed = false;
+  /** What is being done, for a message; without its text, which may hold a password. */
+  #doing = 'reading the roles of the server';
+
+  constructor(session: Session, major: number) {
+    this.#session = session;
+    this.#major = major;
+  }
+
+  async run(statements: readonly GlobalsStatement[]): Promise<GlobalsResult> {
+    await this.#readServer();
+    const ofTablespaces = statements.filter(
+      ({ kind }) => kind === 'createTablespace' || kind === 'ofTablespace',
+    );
+    for (const statement of ofTablespaces) await this.#assertLocation(statement);
+    await this.#session.query('BEGIN');
+    for (const statement of statements) await this.#applyToRoles(statement);
+    this.#doing = 'committing the roles';
+    await this.#session.query('COMMIT');
+    this.#committed = true;
+    for (const statement of ofTablespaces) await this.#applyToTablespaces(statement);
+    return { made: [...this.#madeRoles, ...this.#madeTablespaces], existing: this.#existing };
+  }
+
+  /** What was thrown, with what was made until then. */
+  failure(error: unknown): BackupError {
+    const roles =
+      this.#committed && this.#madeRoles.size > 0
+        ? `these roles were made: ${[...this.#madeRoles].join(', ')}`
+        : '';
+    const tablespaces =
+      this.#madeTablespaces.size > 0
+        ? `these tablespaces were made: ${[...this.#madeTablespaces].join(', ')}`
+        : '';
+    const state = [roles, tablespaces].filter((part) => part !== '').join('; ');
+    const message = reasonOf(error);
+    const hint = error instanceof BackupError ? error.hint : hintOfGlobals(error, message);
+    return new BackupError(
+      'RESTORE_FAILED',
+      `${this.#doing} failed: ${message}; ${state === '' ? 'nothing was changed' : state}`,
+      {
+        ...(hint === undefined ? {} : { hint }),
+        ...(error instanceof BackupError && error.path !== undefined ? { path: error.path } : {}),
+        cause: error,
+      },
+    );
+  }
+
+  async #readServer(): Promise<void> {
+    const names = async (sql: string): Promise<string[]> =>
+      (await this.#session.query<{ name: string }>(sql)).map(({ name }) => name);
+    for (const name of await names('SELECT rolname::text AS name FROM pg_catalog.pg_roles'))
+      this.#roles.add(name);
+    for (const name of await names('SELECT spcname::text AS name FROM pg_catalog.pg_tablespace')) {
+      this.#tablespaces.add(name);
+    }
+    const members = await this.#session.query<{ role: string; member: string }>(
+      `SELECT pg_catalog.pg_get_userbyid(roleid)::text AS role, pg_catalog.pg_get_userbyid(member)::text AS member
+         FROM pg_catalog.pg_auth_members`,
+    );
+    for (const { role, member } of members) this.#memberships.add(membershipKey(role, member));
+  }
+
+  async #applyToRoles(statement: GlobalsStatement): Promise<void> {
+    const { text } = statement;
+    switch (statement.kind) {
+      case 'setting':
+        // Of the others, some are about the script and some about the session it was meant for.
+        if (statement.name === 'standard_conforming_strings') await this.#session.query(text);
+        return;
+      case 'createRole':
+        await this.#createRole(statement.role, text);
+        return;
+      case 'ofRole':
+        if (!this.#madeRoles.has(statement.role)) return;
+        if (statement.database !== undefined && !(await this.#hasDatabase(statement.database))) return;
+        await this.#run(`setting up the role ${statement.role}`, text);
+        return;
+      case 'membership':
+        await this.#grant(statement);
+        return;
+      case 'ofParameter':
+        if (this.#major < PARAMETERS_MAJOR || !this.#madeRoles.has(statement.grantee)) return;
+        await this.#run(`granting the role ${statement.grantee} a parameter`, text);
+        return;
+      case 'createTablespace':
+      case 'ofTablespace':
+        return;
+      default:
+        statement satisfies never;
+    }
+  }
+
+  async #createRole(role: string, text: string): Promise<void> {
+    if (this.#roles.has(role)) {
+      this.#existing.push(role);
+      return;
+    }
+    await this.#run(`making the role ${role}`, text);
+    this.#roles.add(role);
+    this.#madeRoles.add(role);
+  }
+
+  async #grant({
+    text,
+    role,
+    member,
+    withoutGrantor,
+  }: Extract<GlobalsStatement, { kind: 'membership' }>): Promise<void> {
+    if (this.#memberships.has(membershipKey(role, member))) return;
+    this.#doing = `making ${member} a member of the role ${role}`;
+    await this.#session.query('SAVEPOINT membership');
+    try {
+      await this.#session.query(text);
+    } catch (error) {
+      if (withoutGrantor === text) throw error;
+      // Who granted it may be missing here, or may not grant it: servers from 16 on want more of a grantor.
+      await this.#session.query('ROLLBACK TO SAVEPOINT membership');
+      await this.#session.query(withoutGrantor);
+    }
+    await this.#session.query('RELEASE SAVEPOINT membership');
+  }
+
+  async #hasDatabase(name: string): Promise<boolean> {
+    const rows = await this.#session.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [name]);
+    return rows.length > 0;
+  }
+
+  /** Before anything is changed, where the role may look. */
+  async #assertLocation(statement: GlobalsStatement): Promise<void> {
+    if (statement.kind !== 'createTablespace') return;
+    const { tablespace, location } = statement;
+    if (this.#tablespaces.has(tablespace) || location === '') return;
+    this.#doing = `looking for the directory of the tablespace ${tablespace}`;
+    try {
+      const [row] = await this.#session.query<{ isdir: boolean | null }>(
+        'SELECT isdir FROM pg_catalog.pg_stat_file($1, true)',
+        [location],
+      );
+      if (row?.isdir === true) return;
+    } catch (error) {
+      if (sqlState(error) === NOT_PERMITTED) return;
+      throw error;
+    }
+    throw new BackupError('RESTORE_FAILED', `the server has no directory ${location}`, {
+      hint: hintOfLocation(location),
+      path: location,
+    });
+  }
+
+  async #applyToTablespaces(statement: GlobalsStatement): Promise<void> {
+    const { text } = statement;
+    if (statement.kind === 'ofTablespace') {
+      if (!this.#madeTablespaces.has(statement.tablespace)) return;
+      await this.#run(`setting up the tablespace ${statement.tablespace}`, text);
+    }
+    if (statement.kind !== 'createTablespace') return;
+    const { tablespace, location } = statement;
+    if (this.#tablespaces.has(tablespace)) {
+      this.#existing.push(tablespace);
+      return;
+    }
+    if (location === '') await this.#session.query('SET allow_in_place_tablespaces = on');
+    await this.#run(`making the tablespace ${tablespace} in ${location}`, text);
+    this.#madeTablespaces.add(tablespace);
+  }
+
+  async #run(what: string, text: string): Promise<void> {
+    this.#doing = what;
+    await this.#session.query(text);
+  }
+}
+
+function membershipKey(role: string, member: string): string {
+  return `${role}\0${member}`;
+}
+
+function hintOfLocation(location: string): string {
+  return `On the machine of the server: make ${location}, empty, owned by the user that runs the server, mode 0700.`;
+}
+
+function hintOfGlobals(error: unknown, message: string): string | undefined {
+  const location = /(?:directory|permissions on directory|access to directory) "(.+?)"/.exec(message)?.[1];
+  if (location !== undefined) return hintOfLocation(location);
+  if (sqlState(error) === NOT_PERMITTED) return 'Apply them as a superuser.';
+  return hintOf(message);
+}

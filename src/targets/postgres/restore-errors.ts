@@ -1,0 +1,152 @@
+import { BackupError, type ErrorCode, toBackupError } from '../../domain/errors.ts';
+
+/** What a program said, boiled down: no data of rows, which stand in DETAIL and CONTEXT. */
+export interface ProgramMessage {
+  /** `ERROR:  role "alice" does not exist`, or the last line when there is no error of the server. */
+  text: string;
+  /** In the archive; psql only. */
+  line?: number;
+}
+
+const ERROR_LINE = /^(?:psql:<stdin>:(\d+): |.*?: )?((?:ERROR|FATAL|PANIC): .*)$/m;
+/** A place within the data: the row itself follows behind the colon. */
+const COPY_CONTEXT = /^CONTEXT: +(COPY [^\n]*?, line \d+(?:, column [^\n:]*?)?)(?::|$)/m;
+const PSQL_LINE = /^psql:.*?:(\d+): (.*)$/m;
+
+/** @param linesBefore how many lines stood before the archive's first on psql's stdin. */
+export function programMessage(stderr: string, linesBefore = 0): ProgramMessage {
+  const error = ERROR_LINE.exec(stderr);
+  const own = error === null ? PSQL_LINE.exec(stderr) : null;
+  const number = Number(error?.[1] ?? own?.[1] ?? 0) - linesBefore;
+  const copy = COPY_CONTEXT.exec(stderr)?.[1];
+  const said = error?.[2] ?? own?.[2] ?? stderr.trim().split('\n').at(-1) ?? '';
+  const text = copy === undefined ? said : `${said} (${copy})`;
+  return { text, ...(number > 0 ? { line: number } : {}) };
+}
+
+/** What a server may lack for an archive: a pattern in its message, and the lack in words. */
+const LACKS: readonly [RegExp, (match: RegExpExecArray) => string][] = [
+  [/extension "(.+?)" is not available/, ([, name]) => `the extension ${name}`],
+  [/could not open extension control file "(?:.*\/)?(.+?)\.control"/, ([, name]) => `the extension ${name}`],
+  [
+    /extension "(.+?)" has no (?:installation script nor update path for version|update path .* to version) "(.+?)"/,
+    ([, name, version]) => `version ${version} of the extension ${name}`,
+  ],
+  [
+    /(\S+) must be loaded via "?shared_preload_libraries/,
+    ([, name]) => `${name?.replaceAll('"', '')} in shared_preload_libraries`,
+  ],
+  [/could not access file "(?:\$libdir\/)?(.+?)"/, ([, name]) => `the library ${name}`],
+  [/could not load library "(.+?)"/, ([, name]) => `a library that loads: ${name}`],
+  [/could not find function "(.+?)" in file "(.+?)"/, ([, name, file]) => `the function ${name} in ${file}`],
+  [
+    /(?:collation "(.+?)" for encoding ".+?" does not exist|invalid locale name: "(.+?)"|could not create locale "(.+?)"|could not open collator for locale "(.+?)")/,
+    ([, a, b, c, d]) => `the collation or locale ${a ?? b ?? c ?? d}`,
+  ],
+  [/ICU is not supported in this build/, () => 'ICU'],
+  [/No space left on device|Disk quota exceeded/, () => 'free space on its disk'],
+  [/tablespace "(.+?)" does not exist/, ([, name]) => `the tablespace ${name}`],
+  [/unsupported XML feature/, () => 'support for XML'],
+  [/compression method lz4 not supported/, () => 'lz4 compression'],
+  [
+    /(?:access method|language|text search (?:parser|template)) "(.+?)" does not exist/,
+    ([all]) => `the ${all.replace(' does not exist', '')}`,
+  ],
+  [
+    /(must be superuser to [^\n]*|permission denied to create (?:extension|event trigger|foreign-data wrapper|subscription) ".+?"|only roles with privileges of the "pg_create_subscription" role may create subscriptions)/,
+    ([, what]) => `a role with the rights of a superuser (${what})`,
+  ],
+];
+
+/**
+ * What this server lacks, in words that follow `this server lacks `, when that is why a restore failed.
+ * @param message of psql, pg_restore or the server, in English.
+ */
+export function lacks(message: string): string | undefined {
+  for (const [pattern, inWords] of LACKS) {
+    const match = pattern.exec(message);
+    if (match !== null) return inWords(match);
+  }
+  return undefined;
+}
+
+const HINTS: readonly [RegExp, string][] = [
+  [
+    /role "(.+?)" does not exist/,
+    'Restore the roles first (`--globals`), make this role with CREATE ROLE, or leave owners and privileges out with `--no-owner`.',
+  ],
+  [
+    /extension ".+?" is not available|extension control file/,
+    'Install the package of the extension on the server (Debian: postgresql-<major>-<extension>).',
+  ],
+  [
+    /shared_preload_libraries/,
+    'Add the library to shared_preload_libraries in postgresql.conf and restart the server.',
+  ],
+  [/No space left on device|Disk quota exceeded/, 'Free space on the disk of the server.'],
+  [/tablespace ".+?" does not exist/, 'Make the tablespace first (`--globals`).'],
+  [
+    /must be (?:owner|superuser|member)|permission denied/,
+    'Restore as a superuser, or as the owner of everything in the archive; `--no-owner` leaves owners and privileges out.',
+  ],
+  [
+    /unrecognized configuration parameter/,
+    'The archive was written by a newer PostgreSQL, or needs a library: restore it into a server of that version.',
+  ],
+  [/is being accessed by other users/, 'End the sessions in the database and try again.'],
+  [
+    /has no equivalent in encoding|invalid byte sequence for encoding|encoding ".+?" does not match/,
+    'Restore into a database with the encoding of the source; `--create` makes one.',
+  ],
+  [
+    /invalid locale name|collation ".+?" for encoding/,
+    'Generate the locale on the machine of the server (locale-gen) and restart it.',
+  ],
+  [
+    /remaining connection slots|too many (?:clients|connections)/,
+    'Restore with fewer `--jobs`, or raise max_connections.',
+  ],
+  [
+    /out of shared memory|max_locks_per_transaction/,
+    'Raise max_locks_per_transaction, or restore without a single transaction.',
+  ],
+];
+
+export function hintOf(message: string): string | undefined {
+  return HINTS.find(([pattern]) => pattern.test(message))?.[1];
+}
+
+/** What keeps its code although a restore is what failed: it says where to look. */
+const OWN_CODES = new Set<ErrorCode>([
+  'ARCHIVE_UNSAFE',
+  'SPACE_LOW',
+  'DISK_FULL',
+  'CANCELLED',
+  'TIMEOUT',
+  'TARGET_REFUSED',
+  'TOOL_MISSING',
+  'SERVER_TOO_NEW',
+]);
+
+/**
+ * A restore that failed. What already is a BackupError of its own kind keeps its code; the state is added to all.
+ * @param state of the target, a sentence's part: `nothing was changed`.
+ * @param scratch whether it is a drill, for which a lack of the server is NOT_PROVABLE.
+ */
+export function restoreError(thrown: unknown, state: string, scratch: boolean): BackupError {
+  const error = toBackupError(thrown);
+  const missing = lacks(error.message);
+  const words = missing === undefined ? '' : `; this server lacks ${missing}`;
+  const message = `${error.message}${words}; ${state}`;
+  const code = OWN_CODES.has(error.code)
+    ? error.code
+    : missing !== undefined && scratch
+      ? 'NOT_PROVABLE'
+      : 'RESTORE_FAILED';
+  const hint = hintOf(error.message) ?? error.hint;
+  return new BackupError(code, message, {
+    ...(hint === undefined ? {} : { hint }),
+    ...(error.path === undefined ? {} : { path: error.path }),
+    cause: thrown,
+  });
+}

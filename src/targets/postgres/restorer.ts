@@ -1,0 +1,129 @@
+import { BackupError } from '../../domain/errors.ts';
+import type { ByteStream } from '../../domain/ports.ts';
+import type {
+  DatabaseRestoreOptions,
+  DatabaseTargetState,
+  ScratchDirectory,
+} from '../../domain/restore-ports.ts';
+import { findTool, type Tool } from '../../postgres/tools.ts';
+import { asPlainDump, entryArguments, restoreParallel } from './custom-restore.ts';
+import { restorePlain } from './plain-restore.ts';
+import { spool } from './spool.ts';
+import type { TargetServer } from './target-server.ts';
+
+/** Restores into an empty database; returns remarks for people. */
+export type Restorer = (database: string) => Promise<string[]>;
+
+export interface RestorerParts {
+  server: TargetServer;
+  state: DatabaseTargetState;
+  raw: ByteStream;
+  options: DatabaseRestoreOptions;
+  binDir: string | undefined;
+  env: NodeJS.ProcessEnv;
+  spoolDirectory: () => Promise<ScratchDirectory>;
+  applicationName: string;
+  /** What is held until the restore is over. */
+  stack: AsyncDisposableStack;
+}
+
+/**
+ * Everything that can go wrong before a database is made or changed: finds the programs, unpacks a custom archive.
+ *
+ * Throws TOOL_MISSING, SERVER_TOO_NEW, SPACE_LOW, TARGET_REFUSED, RESTORE_FAILED.
+ */
+export async function openRestorer(parts: RestorerParts, signal: AbortSignal): Promise<Restorer> {
+  const { options, raw } = parts;
+  switch (options.format) {
+    case 'plain': {
+      const psql = await findPsql(parts, signal);
+      return async (database) => await viaPsql(parts, psql, database, vouched(raw, signal), signal);
+    }
+    case 'custom':
+      return await openCustom(parts, signal);
+    case 'directory':
+    case 'tar':
+      throw new BackupError(
+        'RESTORE_FAILED',
+        `archives of the format ${options.format} are not restored by this version`,
+        { hint: 'Restore it by hand with pg_restore.' },
+      );
+    default:
+      return options.format satisfies never;
+  }
+}
+
+async function openCustom(parts: RestorerParts, signal: AbortSignal): Promise<Restorer> {
+  const { server, state, raw, options, binDir, env, applicationName, stack } = parts;
+  const neededBy = `an archive of pg_dump ${options.toolMajor}`;
+  const pgRestore = await findTool('pg_restore', options.toolMajor, { binDir, env, signal, neededBy });
+  // One that is newer than the server sends it settings it does not know: these are filtered on the way to psql.
+  const psql = pgRestore.major > state.major ? await findPsql(parts, signal) : undefined;
+  const directory = stack.use(await parts.spoolDirectory()).path;
+  const file = await spool(vouched(raw, signal), options.raw_size, directory, signal);
+  const childEnv = server.login(state.database, pgRestore.major, applicationName).env;
+  const { owners, schemas, tables } = options;
+  const args = await entryArguments(
+    { pgRestore, file, directory, env: childEnv, owners, schemas, tables },
+    signal,
+  );
+  return async (database) => {
+    if (psql !== undefined) {
+      return await viaPsql(parts, psql, database, asPlainDump(pgRestore, childEnv, args, signal), signal);
+    }
+    const login = server.login(database, pgRestore.major, applicationName);
+    await restoreParallel(pgRestore, login, options.jobs, args, signal);
+    return [];
+  };
+}
+
+async function viaPsql(
+  { server, options, applicationName }: RestorerParts,
+  psql: Tool,
+  database: string,
+  raw: ByteStream,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const parameters = await readParameters(server, database, signal);
+  const { owners, singleTransaction } = options;
+  const login = server.login(database, psql.major, applicationName);
+  const dropped = await restorePlain(raw, { psql, login, owners, singleTransaction, parameters }, signal);
+  return dropped.map((name) => `the server does not know the parameter ${name}, so it was not set`);
+}
+
+async function readParameters(
+  server: TargetServer,
+  database: string,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  await using session = await server.open(database, signal);
+  const rows = await session.query<{ name: string }>(
+    'SELECT lower(name) AS name FROM pg_catalog.pg_settings',
+  );
+  return new Set(rows.map(({ name }) => name));
+}
+
+/** One as new as the server where there is one, else any: psql sends what it is given to a server of any version. */
+async function findPsql({ state, binDir, env }: RestorerParts, signal: AbortSignal): Promise<Tool> {
+  try {
+    return await findTool('psql', state.major, { binDir, env, signal });
+  } catch (error) {
+    if (!(error instanceof BackupError) || error.code !== 'SERVER_TOO_NEW') throw error;
+    return await findTool('psql', 0, { binDir, env, signal });
+  }
+}
+
+/** The archive, whose faults are told from those of the restore. */
+async function* vouched(raw: ByteStream, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+  try {
+    yield* raw;
+  } catch (error) {
+    signal.throwIfAborted();
+    const { message } = error as Error;
+    const hint = error instanceof BackupError ? error.hint : undefined;
+    throw new BackupError('RESTORE_FAILED', `reading the archive failed: ${message}`, {
+      ...(hint === undefined ? {} : { hint }),
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,139 @@
+import { describe, expect, test } from 'vitest';
+import type { DumpSurvey } from '../../src/domain/dump-survey.ts';
+import { compareSurveys, tablesInOtherOrder } from '../../src/domain/survey-comparison.ts';
+
+interface Row {
+  name: string;
+  rows?: number;
+  sha?: string;
+  bytes?: number;
+  multiset?: string;
+}
+
+const ALL = { schema: true, roles: true };
+
+function survey(tables: Row[], sections: Record<string, string> = {}, schema = 'schema'): DumpSurvey {
+  return {
+    contents: {
+      tables: tables.map(({ name, rows = 3, sha = 'same', bytes = 30 }) => ({
+        schema: 'public',
+        name,
+        rows,
+        bytes,
+        sha256: sha,
+      })),
+      schema_sha256: schema,
+    },
+    multisets: tables.map(({ multiset }) => multiset),
+    // `exact/loose`
+    sections: new Map(
+      Object.entries(sections).map(([key, text]) => {
+        const [exact = '', loose = exact] = text.split('/');
+        return [key, { exact, loose }];
+      }),
+    ),
+    needs: { roles: [], superusers: [], extensions: [], tablespaces: [] },
+  };
+}
+
+describe('rows', () => {
+  test('that are the same are no difference, in whatever order the tables come', () => {
+    const archive = survey([{ name: 'a' }, { name: 'b', sha: 'x' }]);
+    const restored = survey([{ name: 'b', sha: 'x' }, { name: 'a' }]);
+    expect(compareSurveys(archive, restored, ALL)).toEqual({ differences: [], reordered: 0, rewritten: 0 });
+  });
+
+  test('in another order are the same when both digests of the multiset say so', () => {
+    const archive = survey([{ name: 'a', sha: 'one', multiset: 'm' }]);
+    const restored = survey([{ name: 'a', sha: 'two', multiset: 'm' }]);
+    expect(tablesInOtherOrder(archive, restored).map(({ name }) => name)).toEqual(['a']);
+    expect(compareSurveys(archive, restored, ALL)).toEqual({ differences: [], reordered: 1, rewritten: 0 });
+  });
+
+  test('that differ are named, also where no multiset was asked for', () => {
+    for (const multisets of [
+      ['m', 'n'],
+      [undefined, 'n'],
+      ['m', undefined],
+      [undefined, undefined],
+    ]) {
+      const [one, two] = multisets.map((multiset) => (multiset === undefined ? {} : { multiset }));
+      const archive = survey([{ name: 'a', sha: 'one', ...one }]);
+      const restored = survey([{ name: 'a', sha: 'two', ...two }]);
+      expect(compareSurveys(archive, restored, ALL).differences).toEqual([
+        'table public.a: 3 rows in both, but not the same data',
+      ]);
+    }
+  });
+
+  test('that are fewer, tables that are missing and tables that nobody dumped are named', () => {
+    const archive = survey([{ name: 'a', rows: 5 }, { name: 'gone' }]);
+    const restored = survey([{ name: 'a', rows: 4, sha: 'x' }, { name: 'more' }]);
+    expect(tablesInOtherOrder(archive, restored)).toEqual([]);
+    expect(compareSurveys(archive, restored, ALL).differences).toEqual([
+      'table public.a: 5 rows in the archive, 4 restored',
+      'table public.gone: missing from what was restored (3 rows in the archive)',
+      'table public.more: not in the archive (3 rows restored)',
+    ]);
+  });
+
+  test('of other bytes but equal count are not looked for in another order', () => {
+    const archive = survey([{ name: 'a', sha: 'one' }]);
+    expect(tablesInOtherOrder(archive, survey([{ name: 'a', sha: 'two', bytes: 31 }]))).toEqual([]);
+  });
+
+  test('of tables whose names hold dots are told apart', () => {
+    const [odd] = survey([{ name: 'x' }]).contents.tables;
+    const archive = survey([]);
+    const restored = survey([]);
+    archive.contents.tables = [{ schema: 'a.b', name: 'c', rows: 1, bytes: 1, sha256: 'x' }];
+    restored.contents.tables = [{ schema: 'a', name: 'b.c', rows: 1, bytes: 1, sha256: 'x' }];
+    expect(odd).toBeDefined();
+    expect(compareSurveys(archive, restored, ALL).differences).toHaveLength(2);
+  });
+});
+
+describe('definitions', () => {
+  const BEFORE = { 'TABLE public.a': 't1', 'FUNCTION public.f()': 'f1/f', 'ACL public.a': 'r1' };
+
+  test('are not looked at when the whole text is the same', () => {
+    const comparison = compareSurveys(survey([], { x: '1' }), survey([], { x: '2' }), ALL);
+    expect(comparison.differences).toEqual([]);
+  });
+
+  test('that differ, are missing or are new are named; those written differently are counted', () => {
+    const restored = survey(
+      [],
+      { 'TABLE public.a': 't2', 'FUNCTION public.f()': 'f2/f', 'VIEW public.v': 'v' },
+      'other',
+    );
+    expect(compareSurveys(survey([], BEFORE), restored, ALL)).toEqual({
+      differences: [
+        'TABLE public.a: not as in the archive',
+        'ACL public.a: missing from what was restored',
+        'VIEW public.v: not in the archive',
+      ],
+      reordered: 0,
+      rewritten: 1,
+    });
+  });
+
+  test('of owners and privileges are left aside where roles are missing', () => {
+    const restored = survey([], { ...BEFORE, 'ACL public.a': 'r2' }, 'other');
+    expect(compareSurveys(survey([], BEFORE), restored, { schema: true, roles: false }).differences).toEqual(
+      [],
+    );
+    expect(compareSurveys(survey([], BEFORE), restored, ALL).differences).toEqual([
+      'ACL public.a: not as in the archive',
+    ]);
+  });
+
+  test('are left aside across versions, but for what holds data', () => {
+    const data = { 'SEQUENCE SET public.s': 's1', 'BLOBS BLOBS': 'b1' };
+    const archive = survey([], { ...BEFORE, ...data });
+    const restored = survey([], { 'SEQUENCE SET public.s': 's2', 'BLOBS BLOBS': 'b1' }, 'other');
+    expect(compareSurveys(archive, restored, { schema: false, roles: true }).differences).toEqual([
+      'SEQUENCE SET public.s: not as in the archive',
+    ]);
+  });
+});
