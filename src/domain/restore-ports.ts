@@ -52,6 +52,8 @@ export type Lacking = Pick<DumpNeeds, 'roles' | 'extensions' | 'tablespaces'>;
 
 /** A database that an archive is restored into. */
 export interface DatabaseTarget {
+  /** For people: how what the last restore made differs from what was wanted; complete once it has ended. */
+  readonly remarks: readonly string[];
   /** Throws what connecting throws. */
   look(signal: AbortSignal): Promise<DatabaseTargetState>;
   /** Found before hours of restoring end at the last statement. */

@@ -7,7 +7,13 @@ import type { ScratchDatabase } from '../domain/restore-ports.ts';
 import { compareSurveys, type SurveyComparison, tablesInOtherOrder } from '../domain/survey-comparison.ts';
 import { rawBytes, summed } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
-import { describeSome, type DrillFinding, type DrillProgress, notAsRecorded } from './drill-finding.ts';
+import {
+  describeSome,
+  type DrillFinding,
+  type DrillProgress,
+  notAsRecorded,
+  unlessServerDied,
+} from './drill-finding.ts';
 import { drillGlobals } from './drill-globals.ts';
 import { plural } from '../domain/plural.ts';
 import { majorOf } from '../domain/server-version.ts';
@@ -59,10 +65,12 @@ class DatabaseDrill {
     const wish = { major: this.#major(archive), locale, needs: archive.needs, raw_size };
     await using scratch = await this.#context.restoring.openScratch(wish, this.#signal);
     this.#versions.server = scratch.server_version;
-    const fault = await this.#restore(scratch);
-    if (fault !== undefined) return fault;
-    const recovery_ms = this.#elapsed_ms();
-    return { ...(await this.#compare(archive, scratch)), recovery_ms };
+    return await unlessServerDied(scratch, async () => {
+      const fault = await this.#restore(scratch);
+      if (fault !== undefined) return fault;
+      const recovery_ms = this.#elapsed_ms();
+      return { ...(await this.#compare(archive, scratch)), recovery_ms };
+    });
   }
 
   /** A finding when it does not restore. */
@@ -90,10 +98,12 @@ class DatabaseDrill {
       return undefined;
     } catch (error) {
       const fault = toBackupError(error);
-      if (fault.code !== 'RESTORE_FAILED') throw fault;
-      // What another locale refuses, the source's may accept: then this says nothing of the archive.
-      if (scratch.sameLocale) return this.#finding('failed', fault.message);
-      return this.#finding('not provable here', [...scratch.remarks, fault.message].join('; '));
+      if (fault.code !== 'RESTORE_FAILED' || scratch.lastWords?.() !== undefined) throw fault;
+      const lacking = [...scratch.remarks, ...describeMissing(scratch)];
+      // What another locale, or a server without these roles, refuses, that of the source may accept.
+      const isAlike = scratch.sameLocale && scratch.missingRoles.length === 0;
+      if (isAlike) return this.#finding('failed', fault.message);
+      return this.#finding('not provable here', [...lacking, fault.message].join('; '));
     }
   }
 
@@ -141,7 +151,7 @@ class DatabaseDrill {
     archive: DumpSurvey,
     restored: DumpSurvey,
     { reordered, rewritten }: SurveyComparison,
-    { remarks, missingRoles }: ScratchDatabase,
+    scratch: ScratchDatabase,
   ): string {
     const { tables } = archive.contents;
     const rows = tables.reduce((sum, table) => sum + table.rows, 0);
@@ -154,10 +164,8 @@ class DatabaseDrill {
       ...(rewritten > 0
         ? [`${plural(rewritten, 'definition')} written with other casts or parentheses`]
         : []),
-      ...(missingRoles.length > 0
-        ? [`owners and privileges left aside: no role ${describeSome(missingRoles)} on the scratch server`]
-        : []),
-      ...remarks,
+      ...describeMissing(scratch),
+      ...scratch.remarks,
     ].join('; ');
   }
 
@@ -180,6 +188,11 @@ class DatabaseDrill {
   #finding(verdict: DrillFinding['verdict'], detail: string): DrillFinding {
     return { verdict, detail, versions: this.#versions };
   }
+}
+
+function describeMissing({ missingRoles }: ScratchDatabase): string[] {
+  if (missingRoles.length === 0) return [];
+  return [`owners and privileges left aside: no role ${describeSome(missingRoles)} on the scratch server`];
 }
 
 function keyOf({ schema, name }: { schema: string; name: string }): string {

@@ -1,5 +1,6 @@
 import { BackupError } from '../domain/errors.ts';
 import type { Proof } from '../domain/manifest.ts';
+import type { ScratchDatabase } from '../domain/restore-ports.ts';
 
 /** What a drill found, before it is recorded. */
 export type DrillFinding = Omit<Proof, 'at' | 'duration_ms' | 'versions'> & {
@@ -32,6 +33,23 @@ const ENDING = new Set(['CANCELLED', 'TIMEOUT', 'LOCK_LOST', 'ARCHIVE_UNKNOWN'])
 /** Whether an error is no verdict at all. */
 export function endsDrill({ code }: BackupError): boolean {
   return ENDING.has(code);
+}
+
+/** Does the work; when the throwaway server ended by itself meanwhile, that is why it failed, and no fault of the archive. */
+export async function unlessServerDied<T>(
+  { lastWords }: Pick<ScratchDatabase, 'lastWords'>,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const words = lastWords?.();
+    if (words === undefined) throw error;
+    throw new BackupError('NOT_PROVABLE', `the throwaway server ended in the middle of the drill: ${words}`, {
+      hint: 'Look for the out-of-memory killer in the system log, and for space in `scratch.directory`.',
+      cause: error,
+    });
+  }
 }
 
 /** The detail of an archive that failed before anything was restored. */

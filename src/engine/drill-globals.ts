@@ -40,7 +40,7 @@ export async function drillGlobals(
     await context.restoring.openDatabase(scratch, true).applyGlobals(raw, signal);
   } catch (error) {
     const fault = toBackupError(error);
-    if (fault.code !== 'RESTORE_FAILED') throw fault;
+    if (fault.code !== 'RESTORE_FAILED' || scratch.lastWords?.() !== undefined) throw fault;
     return { verdict: 'failed', detail: fault.message, versions };
   }
   const recovery_ms = Math.max(0, context.clock.now().getTime() - startedAt.getTime());

@@ -151,7 +151,7 @@ class DatabaseRestore {
     const toolMajor = majorOf(tool_version);
     const options = { format, raw_size, toolMajor, create, clean, locale, jobs, singleTransaction, owners };
     await this.#target.restore(raw, { ...options, schemas, tables }, this.#signal);
-    this.#steps.push(`restored ${filename} into ${state.description}`);
+    this.#steps.push(`restored ${filename} into ${state.description}`, ...this.#target.remarks);
   }
 
   /** Holds the rows that stand there now against those of the manifest. */

@@ -4,7 +4,7 @@ import { formatSize } from '../domain/size.ts';
 import { spaceAt } from '../lib/mounts.ts';
 import { createDatabase } from './create-database.ts';
 import { assertExtensions, makeRoles, makeTablespaces } from './needs.ts';
-import { asNotProvable, notProvable } from './not-provable.ts';
+import { asNotProvable, notProvable, SPACE_HINT } from './not-provable.ts';
 import { ScratchCluster } from './scratch-cluster.ts';
 import { makeScratchDirectory } from './scratch-directory.ts';
 import { findServerPrograms } from './server-programs.ts';
@@ -79,6 +79,6 @@ async function assertSpace(parent: string, raw_size: number): Promise<void> {
   if (free_bytes >= needed_bytes) return;
   throw notProvable(
     `${formatSize(free_bytes)} are free in ${parent}, the drill needs about ${formatSize(needed_bytes)}`,
-    'Free space there, or name a directory on a larger disk as scratch.directory.',
+    SPACE_HINT,
   );
 }

@@ -3,9 +3,6 @@ import type { DumpNeeds } from '../domain/dump-survey.ts';
 import type { Session } from '../postgres/session.ts';
 import { notProvable } from './not-provable.ts';
 
-/** Names that the server keeps for itself. */
-const RESERVED = /^pg_/;
-
 /** Throws NOT_PROVABLE, naming every extension of the dump that is not installed on the machine of the server. */
 export async function assertExtensions(session: Session, needs: DumpNeeds, major: number): Promise<void> {
   const rows = await session.query<{ name: string }>(
@@ -25,13 +22,13 @@ export async function assertExtensions(session: Session, needs: DumpNeeds, major
 export async function missingRoles(session: Session, needs: DumpNeeds): Promise<string[]> {
   const rows = await session.query<{ name: string }>('SELECT rolname::text AS name FROM pg_catalog.pg_roles');
   const existing = new Set(rows.map(({ name }) => name));
-  return needs.roles.filter((role) => !existing.has(role) && !RESERVED.test(role));
+  return needs.roles.filter((role) => !existing.has(role));
 }
 
 /**
  * Makes the roles of the dump. In a session of the database to restore into: what bytes the name of a role has
  * goes by the encoding of the database where it is made.
- * @returns those that the server does not take, such as `none`.
+ * @returns those that the server does not take, such as `none` and `pg_…`.
  */
 export async function makeRoles(session: Session, needs: DumpNeeds): Promise<string[]> {
   const refused: string[] = [];
@@ -53,7 +50,7 @@ export async function missingTablespaces(session: Session, needs: DumpNeeds): Pr
     'SELECT spcname::text AS name FROM pg_catalog.pg_tablespace',
   );
   const existing = new Set(rows.map(({ name }) => name));
-  return needs.tablespaces.filter((name) => !existing.has(name) && !RESERVED.test(name));
+  return needs.tablespaces.filter((name) => !existing.has(name));
 }
 
 /** Makes the tablespaces of the dump, each in an empty directory of its own. */

@@ -3,6 +3,9 @@ import { BackupError, toBackupError } from '../domain/errors.ts';
 /** SQLSTATE of a server whose disk is full. */
 const SERVER_DISK_FULL = '53100';
 
+/** For a lack of space. */
+export const SPACE_HINT = 'Free space there, or name a directory on a larger disk as scratch.directory.';
+
 export function notProvable(message: string, hint: string, cause?: unknown): BackupError {
   return new BackupError('NOT_PROVABLE', message, { hint, ...(cause === undefined ? {} : { cause }) });
 }
@@ -17,14 +20,10 @@ export function asNotProvable(thrown: unknown, what: string, where: string): unk
   if (thrown instanceof BackupError && (thrown.code === 'NOT_PROVABLE' || thrown.code === 'CANCELLED')) {
     return thrown;
   }
-  const { code, message } = thrown as { code?: unknown; message?: string };
+  const { code } = thrown as { code?: unknown };
   if (typeof code !== 'string' || code.startsWith('ERR_')) return thrown;
-  if (code === 'DISK_FULL' || code === 'ENOSPC' || code === SERVER_DISK_FULL || isDiskFull(message ?? '')) {
-    return notProvable(
-      `${what}: no space left in ${where}`,
-      'Free space there, or name a directory on a larger disk as scratch.directory.',
-      thrown,
-    );
+  if (code === 'DISK_FULL' || code === 'ENOSPC' || code === SERVER_DISK_FULL) {
+    return notProvable(`${what}: no space left in ${where}`, SPACE_HINT, thrown);
   }
   const error = thrown instanceof BackupError ? thrown : toBackupError(thrown);
   // What the server refuses has an SQLSTATE, for which the domain has no hint.
@@ -32,9 +31,4 @@ export function asNotProvable(thrown: unknown, what: string, where: string): unk
   const fallback =
     'Look at the message of the server; `scratch` in the configuration says where drills are done.';
   return notProvable(`${what}: ${(thrown as Error).message}`, hint ?? fallback, thrown);
-}
-
-/** Whether a program of PostgreSQL, with its messages in English, says that the disk is full. */
-export function isDiskFull(message: string): boolean {
-  return /No space left on device|Disk quota exceeded/.test(message);
 }

@@ -10,7 +10,7 @@ import { resolveConnection } from '../postgres/connection-params.ts';
 import { readServerFacts } from '../postgres/server-facts.ts';
 import type { Session } from '../postgres/session.ts';
 import { clusterSettings } from './cluster-settings.ts';
-import { notProvable } from './not-provable.ts';
+import { notProvable, SPACE_HINT } from './not-provable.ts';
 import { letGroupThrough, makeScratchDirectory, SHORT_PARENT } from './scratch-directory.ts';
 import { endServersIn } from './server-processes.ts';
 import type { ServerPrograms } from './server-programs.ts';
@@ -114,7 +114,7 @@ export class ScratchCluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#ended) {
-      process.kill(this.#server.pid, 'SIGQUIT');
+      quit(this.#server.pid);
       await Promise.race([this.#server.exited, delay(STOP_GRACE_MS, undefined, { ref: false })]);
     }
     // Of a postmaster that was killed some backends may still be busy, and hold on to what is to be removed.
@@ -139,6 +139,14 @@ export class ScratchCluster implements AsyncDisposable {
       if (this.#ended) throw failed('the scratch cluster did not start', this.#server.stderrTail());
       await sleep(POLL_MS, deadline.signal);
     }
+  }
+}
+
+function quit(pid: number): void {
+  try {
+    process.kill(pid, 'SIGQUIT');
+  } catch {
+    // It has ended, and only its backends still hold the pipes.
   }
 }
 
@@ -187,10 +195,10 @@ function commandOf({ programs, directory, user }: Parts, program: string, args: 
 }
 
 function failed(what: string, said: string): BackupError {
-  return notProvable(
-    `${what}: ${said === '' ? 'it said nothing' : said}`,
-    'What is missing stands in the message of the program; scratch.directory names another place for it.',
-  );
+  const hint = /No space left on device|Disk quota exceeded/.test(said)
+    ? SPACE_HINT
+    : 'What is missing stands in the message of the program; scratch.directory names another place for it.';
+  return notProvable(`${what}: ${said === '' ? 'it said nothing' : said}`, hint);
 }
 
 /** Makes the directories that the server's user writes to; returns that of the socket. */

@@ -47,8 +47,25 @@ const BAD_INPUT: [string, Parameters<typeof configWith>[0], string[]][] = [
     'a key in the wrong place',
     { job: { concurrency: 2, retention: { schedule: '0 3 * * *' } } },
     [
-      'jobs.app.retention.schedule: this key may not stand here, only at `jobs.<job>.schedule` or `retention.schedule` or `scrub.schedule` (received "schedule"; allowed: days, keepLast, hourly, daily, weekly, monthly, yearly)',
+      'jobs.app.retention.schedule: this key may not stand here, only at `jobs.<job>.schedule` or `jobs.<job>.drill.schedule` or `retention.schedule` or `scrub.schedule` (received "schedule"; allowed: days, keepLast, hourly, daily, weekly, monthly, yearly)',
       `jobs.app.concurrency: this key may not stand here, only at the top level (received "concurrency"; allowed: ${JOB_KEYS})`,
+    ],
+  ],
+  [
+    'a drill that is no schedule',
+    { job: { drill: 'weekly' } },
+    ['jobs.app.drill: not a valid value (received "weekly"; allowed: "each", or an object with `schedule`)'],
+  ],
+  [
+    'a drill with a schedule that is none, and a scratch server that is none',
+    {
+      job: { drill: { schedule: '0 25 * * *' } },
+      top: { scratch: { url: 'mysql://u:secret@h/d', directory: '' } },
+    },
+    [
+      `jobs.app.drill.schedule: Invalid value for hour: 25 (received "0 25 * * *"; allowed: ${CRON})`,
+      'scratch.directory: not a valid value (received ""; allowed: the path of a directory)',
+      `scratch.url: not a valid value (received <hidden>; allowed: ${SECRET})`,
     ],
   ],
   [
@@ -300,8 +317,6 @@ describe('Encryption settings silently ignored', () => {
   test.each([
     ['encryption', { top: { encryption: { recipients: ['age1x'] } } }, TOP_KEYS],
     ['jobs.app.encryption', { job: { encryption: { passphrase: 'x' } } }, JOB_KEYS],
-    ['drill', { top: { drill: true } }, TOP_KEYS],
-    ['scratch', { top: { scratch: '/tmp' } }, TOP_KEYS],
     ['notify', { top: { notify: [] } }, TOP_KEYS],
     ['http.tokens', { top: { http: { tokens: ['x'] } } }, 'host, port'],
     ['jobs.app.dumpJobs', { job: { dumpJobs: 2 } }, JOB_KEYS],

@@ -118,6 +118,7 @@ test('every default is filled in', async () => {
     concurrency: 1,
     requireMount: false,
     retention: { schedule: '30 3 * * *', policy: retention },
+    scratch: {},
     http: { host: '127.0.0.1', port: 9480 },
   });
 });

@@ -26,6 +26,13 @@ async function load(url: unknown, files: Record<string, string> = {}, env: NodeJ
   return { directory, loading };
 }
 
+/** Loads a configuration whose drills are done on a server with this `url`. */
+async function loadScratch(url: unknown, env: NodeJS.ProcessEnv) {
+  const directory = await makeDirectory();
+  await writeConfig(directory, { ...configWithUrl({ env: 'URI' }), scratch: { url } });
+  return { directory, loading: loadConfig({ cwd: directory, env: { URI: DATABASE_URI, ...env } }) };
+}
+
 async function loadUrl(...args: Parameters<typeof load>) {
   const { config, warnings } = await (await load(...args)).loading;
   const [source] = config.jobs[0]?.sources ?? [];
@@ -184,4 +191,14 @@ describe('a secret is in no message', () => {
     const lines = await linesOf(loadConfig({ cwd: directory, env: {} }), directory);
     expect(lines.join('\n')).not.toContain('s3cret');
   });
+});
+
+test('the server of drills is a secret like that of a source', async () => {
+  const found = await loadScratch({ env: 'SCRATCH_URI' }, { SCRATCH_URI: DATABASE_URI });
+  const { config } = await found.loading;
+  expect(config.scratch).toEqual({ url: DATABASE_URI });
+  const missing = await loadScratch({ env: 'SCRATCH_URI' }, {});
+  expect(await linesOf(missing.loading, missing.directory)).toEqual([
+    expect.stringMatching(/^scratch\.url: the environment variable SCRATCH_URI is not set/),
+  ]);
 });

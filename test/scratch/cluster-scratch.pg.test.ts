@@ -43,7 +43,7 @@ describe('a database for a drill, in a cluster of its own', () => {
   test('has what the dump needs: roles, tablespaces, extensions', async () => {
     const parent = await openParent();
     const needs: DumpNeeds = {
-      roles: ['Ana "A" Sá', 'app', 'none', 'owner of triggers', 'pg_monitor', 'postgres'],
+      roles: ['Ana "A" Sá', 'app', 'none', 'owner of triggers', 'pg_of_its_own', 'postgres'],
       superusers: ['owner of triggers'],
       extensions: ['plpgsql'],
       tablespaces: ['fast "disk"', 'pg_default', "o'hare"],
@@ -54,7 +54,7 @@ describe('a database for a drill, in a cluster of its own', () => {
       "SELECT rolname, rolsuper, rolcanlogin FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1",
     );
     expect(roles.split('\n')).toEqual(['Ana "A" Sá|f|f', 'app|f|f', 'owner of triggers|t|f', 'postgres|t|t']);
-    expect(made.missingRoles).toEqual(['none']);
+    expect(made.missingRoles).toEqual(['none', 'pg_of_its_own']);
     await psql(
       made,
       `CREATE TABLE t (a int) TABLESPACE "fast ""disk""";
@@ -149,6 +149,7 @@ describe('not provable here', () => {
     expect(await opening).toMatchObject({
       code: 'NOT_PROVABLE',
       message: expect.stringContaining('No space left on device') as string,
+      hint: expect.stringContaining('larger disk') as string,
     });
     disk.free();
     expect(await namesIn(path)).toEqual([]);

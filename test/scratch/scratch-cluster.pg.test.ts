@@ -47,6 +47,11 @@ async function psql(url: string, sql: string): Promise<string> {
   return await runPsql(programs.directory, url, sql);
 }
 
+/** A process that has let go of its files, and so of its directory, still exists for a moment. */
+async function areGone(servers: readonly { pid: number }[]): Promise<void> {
+  await waitFor('the servers to end', () => !servers.some(({ pid }) => isAlive(pid)));
+}
+
 function postmasterOf(servers: readonly { pid: number; parent: number }[]): number {
   const ids = new Set(servers.map(({ pid }) => pid));
   const found = servers.find(({ parent }) => !ids.has(parent));
@@ -85,7 +90,7 @@ describe('a scratch cluster', () => {
       expect((await stat(join(directory.path, name))).mode & 0o777).toBe(0o700);
     expect(cluster.lastWords()).toBeUndefined();
     await end();
-    expect(servers.filter(({ pid }) => isAlive(pid))).toEqual([]);
+    await areGone(servers);
     expect(await namesIn(parent)).toEqual([]);
   });
 
@@ -172,7 +177,7 @@ describe('the death of its maker', () => {
     const busy = psql(holder.url, BUSY).catch(() => 'ended');
     expect(await sweepScratch(parent, NO_ABORT)).toEqual([]);
     await holder.kill();
-    await waitFor('the servers to end', () => !servers.some(({ pid }) => isAlive(pid)));
+    await areGone(servers);
     expect(await busy).toBe('ended');
     expect(await sweepScratch(parent, NO_ABORT)).toEqual([join(parent, name)]);
     expect(await namesIn(parent)).toEqual([]);
@@ -188,7 +193,7 @@ describe('the death of its maker', () => {
     expect(await psql(server.url, 'SELECT 1')).toBe('1');
     expect(await sweepScratch(parent, NO_ABORT)).toEqual([dirname(holder.path)]);
     expect(servers.length).toBeGreaterThan(1);
-    expect(servers.filter(({ pid }) => isAlive(pid))).toEqual([]);
+    await areGone(servers);
     expect(await namesIn(parent)).toEqual([]);
   });
 
@@ -199,7 +204,7 @@ describe('the death of its maker', () => {
     const servers = await serverProcessesIn(directory.path);
     process.kill(postmasterOf(servers), 'SIGSTOP');
     await endServersIn(directory.path, 50);
-    expect(servers.filter(({ pid }) => isAlive(pid))).toEqual([]);
+    await areGone(servers);
     expect(await busy).toBe('ended');
   });
 

@@ -126,7 +126,7 @@ class Moving {
   failure(error: unknown): BackupError {
     const { path } = this.#place;
     const { moved } = this.#merge ?? { moved: 0 };
-    const state = `${path} holds a mixture: ${moved} changes were made, the rest of the archive is in ${this.#staging.path}/tree, what was replaced by then in ${this.#staging.path}/replaced`;
+    const state = `${path} holds a mixture: entries changed so far: ${moved}; the rest of the archive is in ${this.#staging.path}/tree, what was replaced by then in ${this.#staging.path}/replaced`;
     const { message } = restoreFailure(error, path, state, new AbortController().signal);
     return new BackupError('RESTORE_FAILED', message, {
       path,

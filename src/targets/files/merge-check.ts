@@ -2,6 +2,7 @@ import { accessSync, constants, fstatSync, lstatSync, readdirSync, type Stats } 
 import { join } from 'node:path';
 import { OpenDirectory } from './open-directory.ts';
 import type { Pace } from './pace.ts';
+import { isPrivileged } from './privileges.ts';
 import { displayPath, type RawPath, type SystemPath, systemPath } from './raw-path.ts';
 import { refused } from './target-place.ts';
 
@@ -54,7 +55,7 @@ async function checkDirectory(
       continue;
     }
     // Our own are made accessible when it comes to moving, and not looked into before.
-    if (isOurs(there) && process.geteuid?.() !== 0 && (there.mode & 0o500) !== 0o500) continue;
+    if (isOurs(there) && !isPrivileged() && (there.mode & 0o500) !== 0o500) continue;
     const mayMerge = isOurs(there) || (check.bystanders.has(path) && isWritable(target.at(name)));
     if (!mayMerge) throw notOurs(shown, check);
     using inner = new OpenDirectory(target.at(name), 'nofollow');
@@ -70,8 +71,7 @@ function mayReplace(at: SystemPath, there: Stats, holder: Stats): boolean {
 }
 
 function isOurs({ uid }: Stats): boolean {
-  const us = process.geteuid?.();
-  return us === 0 || us === uid;
+  return uid === process.geteuid?.() || isPrivileged();
 }
 
 function isWritable(at: SystemPath): boolean {

@@ -12,7 +12,8 @@ import {
   type Stats,
 } from 'node:fs';
 import { OpenDirectory } from './open-directory.ts';
-import { codeOf, type RawPath, systemPath } from './raw-path.ts';
+import { isPrivileged } from './privileges.ts';
+import { codeOf, type RawPath, type SystemPath, systemPath } from './raw-path.ts';
 
 export interface MergeOptions {
   /** Paths of directories that keep their mode and time where they are there already. */
@@ -64,7 +65,7 @@ export class TreeMerge {
     }
   }
 
-  #mergeDirectory(from: RawPath, ours: Stats, theirs: Stats, at: string | Buffer, path: RawPath): void {
+  #mergeDirectory(from: RawPath, ours: Stats, theirs: Stats, at: SystemPath, path: RawPath): void {
     const isBystander = this.#options.bystanders.has(path);
     openUp(systemPath(from), ours);
     if (openUp(at, theirs)) this.#moved += 1;
@@ -79,7 +80,7 @@ export class TreeMerge {
     this.#moved += 1;
   }
 
-  #moveAside(at: string | Buffer, theirs: Stats): void {
+  #moveAside(at: SystemPath, theirs: Stats): void {
     const { replaced } = this.#options;
     try {
       mkdirSync(systemPath(replaced), 0o700);
@@ -92,16 +93,16 @@ export class TreeMerge {
   }
 }
 
-/** Whoever is not root may move only those directories to another one that he may write to. */
-export function moveEntry(from: string | Buffer, stat: Stats, to: string | Buffer): void {
+/** A directory gets another parent only from those who may write to it. */
+function moveEntry(from: SystemPath, stat: Stats, to: SystemPath): void {
   const opened = stat.isDirectory() && openUp(from, stat);
   renameSync(from, to);
   if (opened) chmodSync(to, stat.mode & 0o7777);
 }
 
-/** Lets the owner of a directory change it; whether that was needed. */
-function openUp(at: string | Buffer, { mode }: Stats): boolean {
-  if (process.geteuid?.() === 0 || (mode & 0o700) === 0o700) return false;
+/** Lets the owner of a directory change it; whether that was needed. Never for those whom modes do not stop. */
+function openUp(at: SystemPath, { mode }: Stats): boolean {
+  if (isPrivileged() || (mode & 0o700) === 0o700) return false;
   chmodSync(at, (mode & 0o7777) | 0o700);
   return true;
 }

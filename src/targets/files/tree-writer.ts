@@ -10,8 +10,9 @@ import { codeOf, type RawPath, systemPath } from './raw-path.ts';
 
 /** Never what is there already, and never through a link. */
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-/** Runs of zeros this long and longer take no space. */
-const ZEROS = Buffer.alloc(32_768);
+/** Pieces of data of this size and more that are all zeros take no space. */
+const HOLE_MIN_BYTES = 4_096;
+const ZEROS = Buffer.alloc(65_536);
 
 interface OpenFile {
   fd: number;
@@ -78,7 +79,7 @@ export class TreeWriter implements Disposable {
   data(piece: Buffer): void {
     const file = this.#file;
     if (file === undefined) return;
-    if (piece.length >= ZEROS.length && isZeros(piece)) {
+    if (piece.length >= HOLE_MIN_BYTES && isZeros(piece)) {
       file.written += piece.length;
       file.endsInHole = true;
       return;

@@ -15,7 +15,8 @@ const QUOTED_LISTS = new Set([
 /** What a database is besides its contents. */
 export interface DatabaseLikeness {
   owner: string;
-  tablespace: string;
+  /** Undefined where it is that of template0: to name it takes a right that not to name it does not. */
+  tablespace?: string;
   locale: DatabaseLocale;
   connectionLimit: number;
   isTemplate: boolean;
@@ -45,7 +46,7 @@ export async function readLikeness(
   const [row] = await session.query<{
     oid: string;
     owner: string;
-    tablespace: string;
+    tablespace: string | null;
     connection_limit: number;
     is_template: boolean;
     comment: string | null;
@@ -56,7 +57,9 @@ export async function readLikeness(
     provider: string | null;
     provider_locale: string | null;
   }>(
-    `SELECT d.oid, pg_catalog.pg_get_userbyid(datdba) AS owner, spcname AS tablespace,
+    `SELECT d.oid, pg_catalog.pg_get_userbyid(datdba) AS owner, 
+            CASE WHEN dattablespace <> (SELECT dattablespace FROM pg_catalog.pg_database WHERE datname = 'template0')
+                 THEN spcname END AS tablespace,
             datconnlimit AS connection_limit, datistemplate AS is_template,
             pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, datacl IS NOT NULL AS has_acl,
             pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype,
@@ -69,7 +72,7 @@ export async function readLikeness(
   const { owner, tablespace, encoding, collate, ctype, provider: kind, provider_locale } = row;
   return {
     owner,
-    tablespace,
+    ...(tablespace === null ? {} : { tablespace }),
     connectionLimit: row.connection_limit,
     isTemplate: row.is_template,
     comment: row.comment,

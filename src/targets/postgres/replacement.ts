@@ -56,9 +56,10 @@ export class ReplacementPlace implements Place {
   }
 
   async #make(session: Session): Promise<void> {
-    const { owner, tablespace, locale } = this.#likeness;
+    const { owner, locale, tablespace } = this.#likeness;
     const name = this.database;
-    this.remarks.push(...(await createDatabase(session, this.#major, { name, owner, tablespace, locale })));
+    const wanted = { name, owner, locale, ...(tablespace === undefined ? {} : { tablespace }) };
+    this.remarks.push(...(await createDatabase(session, this.#major, wanted)));
     try {
       // Whether the role may do all this is known now and not after hours of restoring. Only tried, since
       // some settings, as default_transaction_read_only, would be in the way.

@@ -135,6 +135,58 @@ test('headers without the entry that they belong to are ARCHIVE_CORRUPT', () => 
   }
 });
 
+describe('owners', () => {
+  const owned = (header: Buffer) => {
+    header.write(octal(1_000, 7), 108, 'latin1');
+    header.write(octal(50, 7), 116, 'latin1');
+    header.write('ann\xe9', 265, 'latin1');
+    header.write('g'.repeat(32), 297, 'latin1');
+  };
+
+  test('are numbers and the bytes of names', () => {
+    expect(read(block('0', 'file', '', owned), block('0', 'other'))).toMatchObject([
+      { uid: 1_000, gid: 50, uname: Buffer.from('ann\xe9', 'latin1'), gname: Buffer.from('g'.repeat(32)) },
+      { uid: 0, gid: 0, uname: Buffer.alloc(0), gname: Buffer.alloc(0) },
+    ]);
+  });
+
+  test('have names in the old GNU format, and none before it', () => {
+    const formats = ['ustar  \0', '\0\0\0\0\0\0\0\0'].map((magic) =>
+      block('0', 'file', '', (header) => {
+        owned(header);
+        header.write(magic, 257, 'latin1');
+      }),
+    );
+    expect(read(...formats).map(({ uname }) => uname.length)).toEqual([4, 0]);
+  });
+
+  test('may be larger than octal numbers, as base-256 and in pax headers', () => {
+    const large = (header: Buffer) => {
+      Buffer.from([0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xfe]).copy(header, 108);
+    };
+    const records = pax(['uid', '4000000'], ['gid', '5000000'], ['uname', 'zoë'], ['gname', '']);
+    expect(
+      read(block('0', 'a', '', large), block('x', 'PaxHeader', records), block('0', 'b', '', owned)),
+    ).toMatchObject([
+      { uid: 4_294_967_294 },
+      {
+        uid: 4_000_000,
+        gid: 5_000_000,
+        uname: Buffer.from('zo\xeb', 'latin1'),
+        gname: Buffer.from('g'.repeat(32)),
+      },
+    ]);
+  });
+
+  test('that are no numbers are ARCHIVE_CORRUPT', () => {
+    const odd = block('0', 'a', '', (header) => header.write('someone', 108, 'latin1'));
+    const oddPax = [block('x', 'PaxHeader', pax(['uid', '-1'])), block('0', 'a')];
+    for (const blocks of [[odd], oddPax]) {
+      expect(() => read(...blocks)).toThrow(expect.objectContaining({ code: 'ARCHIVE_CORRUPT' }));
+    }
+  });
+});
+
 describe('header blocks', () => {
   test('the prefix counts in ustar, and not in the old GNU format, which has times there', () => {
     const prefixed = (header: Buffer) => header.write('prefix', 345, 'latin1');
