@@ -117,13 +117,14 @@ USER 10001:10001
 FROM base AS drill
 USER root
 ARG PG_MAJORS="14 15 16 17 18"
-# The package would make a cluster and keep it: none is wanted in an image.
+# The package would make a cluster and keep it: none is wanted in an image. libnss-wrapper gives a name to a user that
+# has none, as with `--user 1234`: initdb wants one.
 RUN set -eu; \
     export DEBIAN_FRONTEND=noninteractive; \
     mkdir -p /etc/postgresql-common/createcluster.d; \
     echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.d/cofre.conf; \
     apt-get update; \
-    apt-get install -y --no-install-recommends $(printf 'postgresql-%s ' $PG_MAJORS); \
+    apt-get install -y --no-install-recommends libnss-wrapper $(printf 'postgresql-%s ' $PG_MAJORS); \
     rm -rf /var/lib/apt/lists/*
 USER 10001:10001
 

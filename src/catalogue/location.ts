@@ -97,6 +97,17 @@ export class Location {
     return acquireKernelLock({ path: this.lockPath(name), wait_ms, owner: this.owner, signal });
   }
 
+  /** Held together with whoever shares it too. Throws LOCK_BUSY after the wait. */
+  lockShared(name: LockName, signal: AbortSignal, wait_ms = LOCK_WAIT_MS): Promise<KernelLock> {
+    return acquireKernelLock({
+      path: this.lockPath(name),
+      wait_ms,
+      owner: this.owner,
+      signal,
+      shared: true,
+    });
+  }
+
   lockPath(name: LockName): string {
     return join(this.root, '.locks', name);
   }

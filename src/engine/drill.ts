@@ -8,6 +8,8 @@ import { drillFiles } from './drill-files.ts';
 import { type DrillFinding, type DrillProgress, endsDrill } from './drill-finding.ts';
 import type { Scope } from './events.ts';
 import { journal, newRunId, taskOutcome } from './journaling.ts';
+import { sweepScratch } from './sweep.ts';
+import { holdTask } from './task-hold.ts';
 
 export interface DrillResult {
   filename: string;
@@ -37,11 +39,12 @@ export async function drill(
   const run = newRunId(startedAt);
   const scope: Scope = { job: task, run, actor };
   const identity = identityOf(task, { ...request, run });
+  await using _held = await holdTask(context, task, signal);
   await journal(context, startedEntry(identity, startedAt));
   const results: DrillResult[] = [];
   const errors: RunError[] = [];
   try {
-    for (const name of await context.restoring.sweepScratch(signal)) context.events.scratchSwept(name);
+    await sweepScratch(context, actor, signal);
     for (const filename of filenames) {
       const onProgress = (progress: DrillProgress) => request.onProgress?.(filename, progress);
       const result = await drillArchive(context, filename, scope, signal, onProgress);

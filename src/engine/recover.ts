@@ -1,10 +1,10 @@
 import { LOCK_SETTLE_MS } from '../catalogue/location.ts';
-import { BackupError, toBackupError } from '../domain/errors.ts';
+import { BackupError } from '../domain/errors.ts';
 import type { RunEnded, RunStarted } from '../domain/journal-entry.ts';
 import { endedEntry } from '../domain/run-entries.ts';
 import type { EngineContext } from './context.ts';
 import { journal } from './journaling.ts';
-import { sweepLocation, unlessBusy } from './sweep.ts';
+import { sweepLocation, sweepScratch, unlessBusy } from './sweep.ts';
 
 /** Puts the location in order at the start of a daemon, which holds the daemon lock already. */
 export async function recover(context: EngineContext, signal: AbortSignal): Promise<void> {
@@ -18,17 +18,7 @@ export async function recover(context: EngineContext, signal: AbortSignal): Prom
     });
   }
   await sweepLocation(context, 'daemon', signal);
-  await sweepDrills(context, signal);
-}
-
-/** What stands in the way there, a scratch server that cannot be reached, must not keep a daemon from its start. */
-async function sweepDrills(context: EngineContext, signal: AbortSignal): Promise<void> {
-  try {
-    for (const name of await context.restoring.sweepScratch(signal)) context.events.scratchSwept(name);
-  } catch (error) {
-    signal.throwIfAborted();
-    context.events.failed('drill', { actor: 'daemon' }, toBackupError(error));
-  }
+  await sweepScratch(context, 'daemon', signal);
 }
 
 /**

@@ -7,6 +7,7 @@ import { journal, newRunId, taskOutcome } from './journaling.ts';
 import { restoreDatabase } from './restore-database.ts';
 import { restoreFiles } from './restore-files.ts';
 import type { RestoreReport, RestoreRequest } from './restore-request.ts';
+import { holdTask } from './task-hold.ts';
 
 /**
  * Restores one archive: the place is looked at, the archive verified, and only then anything is touched. What was
@@ -28,6 +29,7 @@ export async function restore(
   const occasion = { run: newRunId(startedAt), trigger: 'cli' as const, actor: request.actor };
   const identity = identityOf(RESTORE_TASK, occasion);
   const scope: Scope = { ...identity, source: manifest.source };
+  await using _held = await holdTask(context, RESTORE_TASK, signal);
   await journal(context, startedEntry(identity, startedAt, [manifest.source]));
   context.events.restoreStarted(scope, request.filename);
   const end = async (errors: Parameters<typeof endedEntry>[3]['errors'] = []) => {

@@ -46,6 +46,23 @@ export async function sweepLocation(
   for (const fault of context.catalogue.faults()) context.events.manifestUnreadable(fault);
 }
 
+/**
+ * Removes what drills that died left. What stands in the way, such as a scratch server that cannot be reached, keeps
+ * neither a daemon from its start nor a drill from its verdict.
+ */
+export async function sweepScratch(
+  context: EngineContext,
+  actor: string,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    for (const name of await context.restoring.sweepScratch(signal)) context.events.scratchSwept(name);
+  } catch (error) {
+    signal.throwIfAborted();
+    context.events.failed('drill', { actor }, toBackupError(error));
+  }
+}
+
 async function finishDeletions(context: EngineContext, actor: string, signal: AbortSignal): Promise<void> {
   const startedAt = context.clock.now();
   const finished: string[] = [];

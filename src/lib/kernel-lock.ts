@@ -21,6 +21,8 @@ export interface KernelLockOptions {
   wait_ms: number;
   owner: Owner;
   signal: AbortSignal;
+  /** Held together with others who share it; who wants it alone waits for all of them. Default: false. */
+  shared?: boolean;
 }
 
 /** Takes the lock, or throws LOCK_BUSY after the wait, LOCATION_UNUSABLE where locking does not work. */
@@ -32,7 +34,7 @@ export async function acquireKernelLock(options: KernelLockOptions): Promise<Ker
   const child = await startChild({
     command: 'flock',
     args: [
-      '--exclusive',
+      options.shared === true ? '--shared' : '--exclusive',
       ...patience,
       '--conflict-exit-code',
       String(CONFLICT_STATUS),
