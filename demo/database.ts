@@ -13,6 +13,8 @@ export interface ShopDatabase extends AsyncDisposable {
   readonly daemonCommand: string;
   /** What to know about its archives, where it differs from the usual. */
   readonly caveat?: string;
+  /** Whether this machine has a server to restore its archives into. */
+  readonly drillable: boolean;
   /** The rows the daemon backed up. */
   sourceRows(log: readonly LogLine[]): Promise<RowCounts>;
   /** As a person would type it. */

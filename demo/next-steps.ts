@@ -18,7 +18,8 @@ export function tellNextSteps(narrator: Narrator, folder: string, { database, fi
       `npm run -s cofre -- list ${config}`,
       `npm run -s cofre -- verify --all ${config}`,
       `npm run -s cofre -- show ${database} ${config}`,
-      `npm run -s cofre -- prune --dry-run ${config}`,
+      `npm run -s cofre -- drill --all ${config}`,
+      `npm run -s cofre -- restore ${files} --to restored ${config}`,
     ].join('\n'),
   );
   narrator.say('Restore it by hand, into a database and a directory of your own:');

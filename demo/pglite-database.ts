@@ -19,6 +19,7 @@ class PgliteShop implements ShopDatabase {
   readonly url = 'postgresql://pglite/shop';
   readonly daemon = ['demo/pglite-daemon.ts'];
   readonly daemonCommand = 'node demo/pglite-daemon.ts --config config.json';
+  readonly drillable = false;
   readonly caveat =
     'Its pg_dump always writes INSERT statements. cofre counts and digests the rows of COPY data, which the ' +
     'dumps of a PostgreSQL server hold; so the `contents` of these archives name no tables here, and one digest covers all.';

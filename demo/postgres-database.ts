@@ -41,6 +41,7 @@ class PostgresShop implements ShopDatabase {
   readonly url: string;
   readonly daemon = ['src/main.ts', 'daemon'];
   readonly daemonCommand = 'cofre daemon --config config.json';
+  readonly drillable = true;
   readonly #cluster: Cluster;
 
   constructor(cluster: Cluster, url: string) {

@@ -66,6 +66,7 @@ class Story {
       log = running.lines;
     }
     const newest = await this.#newest();
+    await this.#drill();
     await this.#restore(newest, log);
     return newest;
   }
@@ -157,6 +158,17 @@ class Story {
     if (daemon.exitCode !== 0) throw new Error(`the daemon exited with status ${daemon.exitCode}`);
     narrator.say('Exit status 0. The commands work without the daemon as they do beside it:');
     await this.#type(['list']);
+  }
+
+  async #drill(): Promise<void> {
+    const narrator = this.#narrator;
+    narrator.heading('The proof: each archive is restored into something thrown away, and compared');
+    if (!this.#database.drillable) {
+      narrator.say(
+        'A dump takes the server programs of PostgreSQL, which are not on this machine; the files need nothing.',
+      );
+    }
+    await this.#type(['drill', '--latest', ...(this.#database.drillable ? ['shop'] : []), 'uploads']);
   }
 
   async #restore({ database: archive }: Newest, log: readonly LogLine[]): Promise<void> {

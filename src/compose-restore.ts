@@ -1,4 +1,3 @@
-import { tmpdir } from 'node:os';
 import type { Config } from './config/config.ts';
 import { BackupError } from './domain/errors.ts';
 import type { Source } from './domain/ports.ts';
@@ -6,6 +5,7 @@ import type { DatabaseTarget, FilesTarget, ScratchDirectory } from './domain/res
 import type { DatabasePlace, RestoreAdapters } from './engine/restore-adapters.ts';
 import { clusterScratch } from './scratch/cluster-scratch.ts';
 import { makeScratchDirectory } from './scratch/scratch-directory.ts';
+import { defaultScratchParent } from './scratch/scratch-parent.ts';
 import { serverScratch, sweepServerScratch } from './scratch/server-scratch.ts';
 import { sweepScratch } from './scratch/sweep-scratch.ts';
 import { GlobalsSource } from './sources/postgres/globals-source.ts';
@@ -35,7 +35,7 @@ export class Restoring implements RestoreAdapters {
   }
 
   openDatabase({ url, binDir }: DatabasePlace, scratch: boolean): DatabaseTarget {
-    const spoolDirectory = () => makeScratchDirectory(this.#directory());
+    const spoolDirectory = async () => makeScratchDirectory(await this.#directory());
     return new PostgresTarget({ url, binDir, spoolDirectory, scratch });
   }
 
@@ -48,16 +48,16 @@ export class Restoring implements RestoreAdapters {
     return url === undefined ? this.openScratchCluster(wish, signal) : serverScratch({ url })(wish, signal);
   };
 
-  readonly openScratchCluster: RestoreAdapters['openScratchCluster'] = (wish, signal) =>
-    clusterScratch({ parent: this.#directory() })(wish, signal);
+  readonly openScratchCluster: RestoreAdapters['openScratchCluster'] = async (wish, signal) =>
+    clusterScratch({ parent: await this.#directory() })(wish, signal);
 
-  makeScratchDirectory(signal: AbortSignal): Promise<ScratchDirectory> {
-    return makeScratchDirectory(this.#directory(), signal);
+  async makeScratchDirectory(signal: AbortSignal): Promise<ScratchDirectory> {
+    return await makeScratchDirectory(await this.#directory(), signal);
   }
 
   async sweepScratch(signal: AbortSignal): Promise<string[]> {
     const { url } = this.#scratch;
-    const directories = await sweepScratch(this.#directory(), signal);
+    const directories = await sweepScratch(await this.#directory(), signal);
     return url === undefined ? directories : [...directories, ...(await sweepServerScratch({ url }, signal))];
   }
 
@@ -81,7 +81,7 @@ export class Restoring implements RestoreAdapters {
     return new GlobalsSource({ database: RESTORED, url, binDir, passwords: true });
   }
 
-  #directory(): string {
-    return this.#scratch.directory ?? tmpdir();
+  async #directory(): Promise<string> {
+    return this.#scratch.directory ?? (await defaultScratchParent());
   }
 }

@@ -13,6 +13,7 @@ import { createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Manifest, Proof, Verdict } from '../../src/domain/manifest.ts';
+import { SHOP_SQL } from '../../demo/shop.ts';
 import { type Cluster, startCluster } from '../../tools/cluster.ts';
 import { FULL_DATABASE, FULL_ROLES } from '../drill/full-database.ts';
 import { processesWith } from '../support/processes.ts';
@@ -26,6 +27,8 @@ beforeAll(async () => {
   await cluster.psql('postgres', FULL_ROLES);
   await cluster.createDatabase('full');
   await cluster.psql('full', FULL_DATABASE);
+  await cluster.createDatabase('shop');
+  await cluster.psql('shop', SHOP_SQL);
   await cluster.createDatabase('empty');
   await cluster.createDatabase('small');
   await cluster.psql(
@@ -142,6 +145,16 @@ describe('a database with one of everything', () => {
     expect(results[1]?.detail).toMatch(/^\d\d statements about roles and tablespaces/);
     expectNothingLeft(workspace);
   });
+});
+
+test('the shop of the demo is proven, and how long it took is shown', async () => {
+  const workspace = drilling(job([database('shop')], { compression: 'zstd' }));
+  const { filename } = await workspace.backup('app');
+  const { results } = await drill(workspace, '--latest', 'shop');
+  expect(results).toMatchObject([{ filename, verdict: 'proven' }]);
+  expect(results[0]?.detail).toMatch(/^4 tables with \d+ rows and the schema/);
+  expect(results[0]?.duration_ms).toBeGreaterThan(0);
+  expectNothingLeft(workspace);
 });
 
 test('an empty database, and a tree of files, are proven', async () => {

@@ -8,7 +8,13 @@ import { isRoot, listDisk } from '../../support/file-tree.ts';
 import { smallDisk } from '../../support/small-disk.ts';
 import { namesIn, temporaryDirectory } from '../../support/temp-directory.ts';
 import { archiveOf, examine, extract, failureOf, type Member, OPTIONS, SIGNAL, streamOf } from './archive.ts';
-import { directoryOfNobody, extractAsNobody, extractForever, giveToNobody } from './nobody.ts';
+import {
+  directoryOfNobody,
+  extractAsNobody,
+  extractForever,
+  giveToNobody,
+  unlockedDirectory,
+} from './nobody.ts';
 
 const TREE: Member[] = [
   { path: 'top/', flag: '5', mode: 0o750, mtime_s: 5_000 },
@@ -334,6 +340,24 @@ describe('the target is as it was before when', () => {
     expect(await namesIn(disk.path)).toEqual([]);
   });
 
+  test('the check throws, of a user without rights and with directories that are shut', async () => {
+    const holder = await directoryOfNobody();
+    const archive = join(await temporaryDirectory(), 'archive');
+    const shut: Member[] = [
+      { path: 'top/shut/', flag: '5', mode: 0o000 },
+      { path: 'top/shut/read-only/', flag: '5', mode: 0o555 },
+      { path: 'top/shut/read-only/file', data: 'x' },
+    ];
+    fs.writeFileSync(archive, archiveOf(...TREE, ...shut));
+    const { contents, error } = await extractAsNobody(archive, join(holder, 'new'), { failing: true });
+    expect(contents).toBeUndefined();
+    expect(error).toMatchObject({
+      code: 'RESTORE_FAILED',
+      message: expect.stringMatching(/8 entries; .*new was not made$/) as string,
+    });
+    expect(await namesIn(holder)).toEqual([]);
+  });
+
   test('the program is killed', async () => {
     const holder = await directoryOfNobody();
     const child = extractForever(join(holder, 'new'));
@@ -404,7 +428,7 @@ describe('only what is chosen', () => {
 
 describe('attributes', () => {
   test('directories come after what is in them, in whatever order the archive has them', async () => {
-    const target = join(await temporaryDirectory(), 'new');
+    const target = join(await unlockedDirectory(), 'new');
     await extract(
       archiveOf(
         { path: 'a/b/c/file', data: 'x' },

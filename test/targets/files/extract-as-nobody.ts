@@ -34,6 +34,7 @@ try {
     { ...OPTIONS, ...(JSON.parse(options) as object) },
     async (directory) => {
       contents = await readTree(directory, ['top'], SIGNAL);
+      if (options.includes('"failing":true')) throw new Error(`${contents.entries} entries`);
     },
     SIGNAL,
   );

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
@@ -16,9 +17,9 @@ import {
   pack,
   setMtime,
 } from '../../support/file-tree.ts';
-import { namesIn, temporaryDirectory } from '../../support/temp-directory.ts';
+import { namesIn } from '../../support/temp-directory.ts';
 import { extract, SIGNAL } from './archive.ts';
-import { directoryOfNobody, extractAsNobody } from './nobody.ts';
+import { directoryOfNobody, extractAsNobody, unlockedDirectory } from './nobody.ts';
 
 const EVERYTHING = { outsideLinks: true, owners: isRoot };
 const SPARSE_BYTES = 50 * 1024 * 1024;
@@ -32,6 +33,14 @@ function fillForRestore(top: string): void {
   fs.linkSync(at('shut/inside/secret'), at('a-name-before'));
   fs.symlinkSync('secret', at('shut/inside/link'));
   fs.writeFileSync(at('zero-mode'), 'x', { mode: 0 });
+  for (const [name, mode] of [
+    ['pipe', '600'],
+    ['pipe é', '640'],
+    ['shut/pipe', '400'],
+  ] as const) {
+    execFileSync('mkfifo', ['-m', mode, at(name)]);
+  }
+  fs.linkSync(at('pipe'), at('pipe-again'));
   fs.mkdirSync(at('read-only-directory/below'), { recursive: true });
   fs.writeFileSync(at('read-only-directory/file'), 'x');
   fs.writeFileSync(below(top, Buffer.alloc(255, 0xfe)), '255 bytes');
@@ -50,13 +59,6 @@ function fillForRestore(top: string): void {
   fs.chmodSync(at('shut'), 0o600);
   fs.chmodSync(at('read-only-directory/below'), 0o555);
   fs.chmodSync(at('read-only-directory'), 0o555);
-}
-
-/** For whoever removes it without root's rights. */
-function unlock(top: string): void {
-  for (const name of ['shut', 'shut/inside', 'read-only-directory', 'read-only-directory/below']) {
-    fs.chmodSync(join(top, name), 0o700);
-  }
 }
 
 async function inspect(archive: Buffer): Promise<FilesContents> {
@@ -79,7 +81,7 @@ async function packed(path: string): Promise<Buffer> {
 
 describe('a tree with everything', () => {
   test.runIf(isRoot)('is the same after a restore, with owners, and so is its digest', async () => {
-    const home = await temporaryDirectory();
+    const home = await unlockedDirectory();
     const original = join(home, 'original');
     fs.mkdirSync(original);
     fillForRestore(original);
@@ -102,7 +104,7 @@ describe('a tree with everything', () => {
   test.each(['a new directory', 'one that is there'])(
     'is the same to a user without rights, in %s',
     async (where) => {
-      const home = await temporaryDirectory();
+      const home = await unlockedDirectory();
       const original = join(home, 'original');
       fs.mkdirSync(original);
       fillForRestore(original);
@@ -120,13 +122,12 @@ describe('a tree with everything', () => {
         ? digestOfDisk(listDisk(join(target, 'top'), 'top'))
         : (await readTree(target, ['top'], SIGNAL)).digest;
       expect(moved).toBe(contents?.digest);
-      for (const top of [original, join(target, 'top')]) unlock(top);
     },
   );
 });
 
 test('any tree is the same after a restore', async () => {
-  const home = await temporaryDirectory();
+  const home = await unlockedDirectory();
   const name = fc.constantFrom('a', 'b', 'c\n', '\xff', 'é', '.x', '-r');
   const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => names.join('/'));
   const kind = fc.constantFrom('file', 'directory', 'symlink', 'link');
