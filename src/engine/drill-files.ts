@@ -44,8 +44,21 @@ export async function drillFiles(
     onProgress({ step: 'compare', bytes: 0 });
     found = await context.restoring.readTree(directory, directories, signal);
   };
-  await target.extract(raw, EVERYTHING, check, signal);
+  await extractOrExplain(target.extract(raw, EVERYTHING, check, signal));
   return { ...judge(contents, found), versions, recovery_ms };
+}
+
+/** What is refused even here, with links made as they are, are devices, which take root; or the work of a forger. */
+async function extractOrExplain(extraction: Promise<unknown>): Promise<void> {
+  try {
+    await extraction;
+  } catch (error) {
+    if (!(error instanceof BackupError) || error.code !== 'ARCHIVE_UNSAFE') throw error;
+    throw new BackupError('NOT_PROVABLE', error.message, {
+      hint: 'Devices are restored by `tar` as root. Anything else of this kind was not written by cofre: find out who changed the archive.',
+      cause: error,
+    });
+  }
 }
 
 function judge(recorded: FilesContents, found: FilesContents | undefined): Omit<DrillFinding, 'versions'> {

@@ -10,9 +10,12 @@ export function newRunId(at: Date): string {
   return `${formatTimestamp(at)}-${randomBytes(3).toString('hex')}`;
 }
 
-/** How a maintenance task ended that noted its errors and stopped early where the signal aborted. */
+/**
+ * How a maintenance task ended that noted its errors and stopped early where the signal aborted. One that ran out
+ * of time failed: to make up for it would only take that long again.
+ */
 export function taskOutcome(errors: readonly RunError[], signal: AbortSignal): Outcome {
-  if (signal.aborted) return 'cancelled';
+  if (signal.aborted && toBackupError(signal.reason).code !== 'TIMEOUT') return 'cancelled';
   return errors.length > 0 ? 'failed' : 'succeeded';
 }
 

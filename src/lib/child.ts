@@ -89,7 +89,12 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   options.signal.addEventListener('abort', kill, { once: true });
   if (options.signal.aborted) kill();
   const { pipesAfterExit_ms } = options;
-  if (pipesAfterExit_ms !== undefined) {
+  if (pipesAfterExit_ms === undefined) {
+    // What a program that was killed had started, such as the workers of pg_restore, may go on for hours.
+    process_.once('exit', (_code, signal) => {
+      if (signal !== null) kill();
+    });
+  } else {
     process_.once('exit', () => {
       // Only one that ended by itself left something on purpose; a group that is being ended is waited for.
       ended = killTimer === undefined;

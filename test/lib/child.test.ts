@@ -161,6 +161,16 @@ describe('a program that leaves something running with its pipes', () => {
     await waitFor('what it left to be gone', () => !isAlive(pid));
   });
 
+  test('is ended with all of it when something kills it: nobody is there to end what it left', async () => {
+    const pids = join(await temporaryDirectory(), 'pids');
+    const child = await startChild(script(`sleep 1000 & echo $! > ${pids}; wait`));
+    const pid = await pidFrom(pids);
+    process.kill(child.pid, 'SIGKILL');
+    child.stdout.resume();
+    expect(await child.exited).toEqual({ code: null, signal: 'SIGKILL' });
+    await waitFor('what it left to be gone', () => !isAlive(pid));
+  });
+
   test('runs, where its output matters, until the last of its writers has ended', async () => {
     const { stdout } = await runChild(script('(sleep 0.3; echo late) & exit 0'));
     expect(stdout).toBe('late\n');

@@ -8,7 +8,7 @@ import { InVain, waitFor } from './wait-for.ts';
 import { type Json, NEVER, Workspace } from './workspace.ts';
 
 /** Short enough not to miss an initdb. */
-const POLL_MS = 4;
+const POLL_MS = 8;
 /** The least a drill is looked at for a moment that it must come to. */
 const PATIENCE_MS = 40_000;
 
@@ -23,9 +23,12 @@ export function running(pattern: RegExp): Moment {
 /** A workspace whose drills leave their traces in a directory of its own. */
 export class DrillBed extends Workspace {
   readonly scratch: string;
+  readonly #madeScratch: boolean;
 
+  /** @param scratch a directory that is there already, and stays. */
   constructor(scratch?: string) {
     super();
+    this.#madeScratch = scratch === undefined;
     // Where the user that runs the server in place of root gets through.
     this.scratch = scratch ?? mkdtempSync('/tmp/cofre-e2e-scratch-');
     chmodSync(this.scratch, 0o755);
@@ -106,7 +109,7 @@ export class DrillBed extends Workspace {
 
   override [Symbol.dispose](): void {
     super[Symbol.dispose]();
-    rmSync(this.scratch, { recursive: true, force: true });
+    if (this.#madeScratch) rmSync(this.scratch, { recursive: true, force: true });
   }
 }
 

@@ -55,7 +55,7 @@ export function* packTree(options: PackOptions, remarks: RemarkSink): Generator<
       const { member, stat } = found;
       const first = stat.isDirectory() ? undefined : links.meet(stat);
       if (first !== undefined) {
-        output.header(describe('Link', member, first, stat));
+        output.header(describe('Link', member, first.member, first.stat));
         continue;
       }
       const type = typeOf(stat);

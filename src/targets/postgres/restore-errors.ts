@@ -44,7 +44,11 @@ const LACKS: readonly [RegExp, (match: RegExpExecArray) => string][] = [
     ([, a, b, c, d]) => `the collation or locale ${a ?? b ?? c ?? d}`,
   ],
   [/ICU is not supported in this build/, () => 'ICU'],
-  [/No space left on device|Disk quota exceeded/, () => 'free space on its disk'],
+  // What is written last may fit in part, which has a message of its own.
+  [
+    /No space left on device|Disk quota exceeded|: wrote only \d+ of \d+ bytes/,
+    () => 'free space on its disk',
+  ],
   [/tablespace "(.+?)" does not exist/, ([, name]) => `the tablespace ${name}`],
   [/unsupported XML feature/, () => 'support for XML'],
   [/compression method lz4 not supported/, () => 'lz4 compression'],
@@ -83,7 +87,10 @@ const HINTS: readonly [RegExp, string][] = [
     /shared_preload_libraries/,
     'Add the library to shared_preload_libraries in postgresql.conf and restart the server.',
   ],
-  [/No space left on device|Disk quota exceeded/, 'Free space on the disk of the server.'],
+  [
+    /No space left on device|Disk quota exceeded|: wrote only \d+ of \d+ bytes/,
+    'Free space on the disk of the server.',
+  ],
   [/tablespace ".+?" does not exist/, 'Make the tablespace first (`--globals`).'],
   [
     /must be (?:owner|superuser|member)|permission denied/,
@@ -129,9 +136,16 @@ const OWN_CODES = new Set<ErrorCode>([
 ]);
 
 /**
+ * What says nothing of the archive: something ended the program, the server, or the connection between them. What
+ * the server calls an ERROR is none of these, and may quote the archive.
+ */
+const FROM_OUTSIDE =
+  /^(?:psql|pg_restore) (?:was killed by |stopped(?: at line \d+ of the archive)?: (?!ERROR:).*(?:terminating connection|server closed the connection|connection to server was lost|SSL connection has been closed|could not (?:receive data from|send data to) server|no connection to the server|before or while processing the request|a worker process died))/;
+
+/**
  * A restore that failed. What already is a BackupError of its own kind keeps its code; the state is added to all.
  * @param state of the target, a sentence's part: `nothing was changed`.
- * @param scratch whether it is a drill, for which a lack of the server is NOT_PROVABLE.
+ * @param scratch whether it is a drill, for which a lack of the server, or what ended it, is NOT_PROVABLE.
  */
 export function restoreError(thrown: unknown, state: string, scratch: boolean): BackupError {
   const error = toBackupError(thrown);
@@ -140,7 +154,7 @@ export function restoreError(thrown: unknown, state: string, scratch: boolean): 
   const message = `${error.message}${words}; ${state}`;
   const code = OWN_CODES.has(error.code)
     ? error.code
-    : missing !== undefined && scratch
+    : scratch && (missing !== undefined || FROM_OUTSIDE.test(error.message))
       ? 'NOT_PROVABLE'
       : 'RESTORE_FAILED';
   const hint = hintOf(error.message) ?? error.hint;

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { CaptureRemarks } from '../../../src/domain/ports.ts';
 import { packTree } from '../../../src/sources/files/pack.ts';
+import { TarReader } from '../../../src/formats/tar/tar-reader.ts';
 import { RemarkCollector } from '../../../src/sources/files/remarks.ts';
 import { isRoot, scratch, tar } from '../../support/file-tree.ts';
 
@@ -328,4 +329,30 @@ describe('what the user may not read', () => {
       { severity: 'error', code: 'UNREADABLE', path: at('secret'), message: 'unreadable: EACCES' },
     ]);
   });
+});
+
+test('the other names of a file that changes meanwhile say of it what the first did', () => {
+  make({ a: Buffer.alloc(CHUNK_BYTES * 3, 'x') });
+  fs.linkSync(at('a'), at('b'));
+  fs.utimesSync(at('a'), 1_000, 1_000);
+  const remarks = new RemarkCollector();
+  const roots = [{ path: join(home.path, 'top'), as: 'top' }];
+  const packing = packTree({ roots, exclude: [], leaveOut: [], chunkBytes: CHUNK_BYTES }, remarks);
+  const chunks: Buffer[] = [];
+  const first = packing.next();
+  if (first.done !== true) chunks.push(first.value);
+  fs.chmodSync(at('a'), 0o600);
+  fs.utimesSync(at('a'), 2_000, 2_000);
+  chunks.push(...packing);
+  const entries: [string, string, number, number][] = [];
+  const reader = new TarReader({
+    entry: ({ path, type, mode, mtime_s }) => entries.push([path.toString(), type, mode, Number(mtime_s)]),
+    data: () => undefined,
+    entryEnd: () => undefined,
+  });
+  reader.write(Buffer.concat(chunks));
+  expect(entries.slice(1)).toEqual([
+    ['top/a', 'file', 0o644, 1_000],
+    ['top/b', 'link', 0o644, 1_000],
+  ]);
 });

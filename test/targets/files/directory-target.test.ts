@@ -179,6 +179,27 @@ describe('a directory that is not empty', () => {
     expect(listDisk(holder, 'x')).toEqual(before);
   });
 
+  test.runIf(isRoot)('is left alone when something in the way cannot be moved', async () => {
+    const holder = await directoryOfNobody();
+    const archive = join(await temporaryDirectory(), 'archive');
+    fs.writeFileSync(archive, archiveOf({ path: 'before', data: 'x' }, { path: 'kept', data: 'x' }));
+    const refusal = { code: 'TARGET_REFUSED', message: expect.stringContaining('/kept belongs') as string };
+    // A directory of somebody else gets no other parent.
+    fs.mkdirSync(join(holder, 'kept'));
+    expect((await extractAsNobody(archive, holder, { overwrite: true })).error).toMatchObject(refusal);
+    expect(await namesIn(holder)).toEqual(['kept']);
+    // A file of somebody else is replaced, but not in a directory like /tmp.
+    fs.rmdirSync(join(holder, 'kept'));
+    fs.writeFileSync(join(holder, 'kept'), 'old');
+    fs.chownSync(holder, 0, 0);
+    fs.chmodSync(holder, 0o1777);
+    expect((await extractAsNobody(archive, holder, { overwrite: true })).error).toMatchObject(refusal);
+    expect(await namesIn(holder)).toEqual(['kept']);
+    giveToNobody(holder);
+    expect((await extractAsNobody(archive, holder, { overwrite: true })).error).toBeUndefined();
+    expect(fs.readFileSync(join(holder, 'kept'), 'utf8')).toBe('x');
+  });
+
   test.runIf(isRoot)('is left alone when another file system is mounted in it', async () => {
     const { target, state } = await occupied();
     using disk = smallDisk(join(target, 'top/mounted'), 1_000_000, true);

@@ -98,6 +98,25 @@ describe('a failed restore', () => {
     );
   });
 
+  it.each([
+    'psql was killed by SIGKILL',
+    'pg_restore was killed by SIGKILL: worker died',
+    'psql stopped at line 55 of the archive: server closed the connection unexpectedly',
+    'psql stopped: FATAL:  terminating connection due to administrator command',
+    'pg_restore stopped: \tbefore or while processing the request.',
+    'pg_restore stopped: pg_restore: error: a worker process died unexpectedly',
+    'psql stopped at line 9 of the archive: ERROR:  could not extend file "base/1/2": wrote only 4096 of 8192 bytes at block 5',
+  ])('is not provable in a drill: %s', (message) => {
+    const error = new BackupError('TOOL_FAILED', message);
+    expect(restoreError(error, '', true).code).toBe('NOT_PROVABLE');
+    expect(restoreError(error, '', false).code).toBe('RESTORE_FAILED');
+  });
+
+  it('failed also when the archive says what a server that dies says', () => {
+    const message = 'psql stopped at line 5 of the archive: ERROR:  no such "server closed the connection"';
+    expect(restoreError(new BackupError('RESTORE_FAILED', message), '', true).code).toBe('RESTORE_FAILED');
+  });
+
   it('keeps the code of what has one of its own', () => {
     const full = new BackupError('DISK_FULL', 'no space left', { path: '/tmp', hint: 'Free some.' });
     expect(restoreError(full, 'x', true)).toMatchObject({
