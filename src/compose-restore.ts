@@ -3,6 +3,7 @@ import { BackupError } from './domain/errors.ts';
 import type { Source } from './domain/ports.ts';
 import type { DatabaseTarget, FilesTarget, ScratchDirectory } from './domain/restore-ports.ts';
 import type { DatabasePlace, RestoreAdapters } from './engine/restore-adapters.ts';
+import { withoutLibpqVariables } from './postgres/libpq-program.ts';
 import { clusterScratch } from './scratch/cluster-scratch.ts';
 import { makeScratchDirectory } from './scratch/scratch-directory.ts';
 import { defaultScratchParent } from './scratch/scratch-parent.ts';
@@ -36,7 +37,7 @@ export class Restoring implements RestoreAdapters {
 
   openDatabase({ url, binDir }: DatabasePlace, scratch: boolean): DatabaseTarget {
     const spoolDirectory = async () => makeScratchDirectory(await this.#directory());
-    return new PostgresTarget({ url, binDir, spoolDirectory, scratch });
+    return new PostgresTarget({ url, binDir, spoolDirectory, scratch, ...(scratch ? ofScratch() : {}) });
   }
 
   openDirectory(path: string): FilesTarget {
@@ -45,7 +46,9 @@ export class Restoring implements RestoreAdapters {
 
   readonly openScratch: RestoreAdapters['openScratch'] = (wish, signal) => {
     const { url } = this.#scratch;
-    return url === undefined ? this.openScratchCluster(wish, signal) : serverScratch({ url })(wish, signal);
+    return url === undefined
+      ? this.openScratchCluster(wish, signal)
+      : serverScratch({ url, ...ofScratch() })(wish, signal);
   };
 
   readonly openScratchCluster: RestoreAdapters['openScratchCluster'] = async (wish, signal) =>
@@ -55,10 +58,15 @@ export class Restoring implements RestoreAdapters {
     return await makeScratchDirectory(await this.#directory(), signal);
   }
 
+  async sweepScratchDirectories(signal: AbortSignal): Promise<string[]> {
+    return await sweepScratch(await this.#directory(), signal);
+  }
+
   async sweepScratch(signal: AbortSignal): Promise<string[]> {
     const { url } = this.#scratch;
-    const directories = await sweepScratch(await this.#directory(), signal);
-    return url === undefined ? directories : [...directories, ...(await sweepServerScratch({ url }, signal))];
+    const directories = await this.sweepScratchDirectories(signal);
+    if (url === undefined) return directories;
+    return [...directories, ...(await sweepServerScratch({ url, ...ofScratch() }, signal))];
   }
 
   openDump({ url, binDir }: DatabasePlace, format: Parameters<RestoreAdapters['openDump']>[1]): Source {
@@ -73,15 +81,21 @@ export class Restoring implements RestoreAdapters {
       format,
       lockWaitTimeout_ms: LOCK_WAIT_MS,
       exclusive: false,
+      ...ofScratch(),
       ...(binDir === undefined ? {} : { binDir }),
     });
   }
 
   openGlobals({ url, binDir }: DatabasePlace): Source {
-    return new GlobalsSource({ database: RESTORED, url, binDir, passwords: true });
+    return new GlobalsSource({ database: RESTORED, url, binDir, passwords: true, ...ofScratch() });
   }
 
   async #directory(): Promise<string> {
     return this.#scratch.directory ?? (await defaultScratchParent());
   }
+}
+
+/** Of places to throw away, whose URLs say everything: the variables of libpq are about other servers. */
+function ofScratch(): { env: NodeJS.ProcessEnv } {
+  return { env: withoutLibpqVariables(process.env) };
 }

@@ -38,6 +38,7 @@ const locale = z.object({
   ctype: z.string(),
   provider: z.string().optional(),
   provider_locale: z.string().optional(),
+  monetary: z.string().optional(),
 });
 const proof = z.object({
   verdict: z.enum(VERDICTS),

@@ -92,7 +92,7 @@ export interface Proof {
   versions: Record<string, string>;
 }
 
-/** How a database sorts and encodes text, as in `pg_database`. */
+/** How a database sorts and encodes text, as in `pg_database`, and writes money. */
 export interface DatabaseLocale {
   /** `UTF8` */
   encoding: string;
@@ -104,6 +104,8 @@ export interface DatabaseLocale {
   provider?: string;
   /** Of the providers `icu` and `builtin`. */
   provider_locale?: string;
+  /** `lc_monetary` of the session that dumped: `money` is written by it, and must be read by it. */
+  monetary?: string;
 }
 
 export const ANOMALY_KINDS = ['table_gone', 'rows_down', 'size_down', 'empty'] as const;

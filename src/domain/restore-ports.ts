@@ -95,6 +95,8 @@ export interface ScratchDatabase extends AsyncDisposable {
   readonly remarks: string[];
   /** Whether it sorts and encodes text as the source does. */
   readonly sameLocale: boolean;
+  /** Whether it reads and writes money as the source does. */
+  readonly sameMoney: boolean;
   /** Wished for, and neither there nor made. */
   readonly missingRoles: string[];
   /** What a server of ours last said, if it has ended by itself: why a restore lost it. */
@@ -116,6 +118,8 @@ export interface FilesTargetState {
   exists: boolean;
   /** Some of the names in it. Empty: nothing stands in the way. */
   occupants: string[];
+  /** Paths beside a target that is to be made, where a restore that died, or one under way, gathers what it moves. */
+  leftovers: string[];
   /** Bytes. */
   free_bytes: number;
 }

@@ -15,6 +15,11 @@ export interface SurveyComparison {
   reordered: number;
   /** Definitions that differ in casts, parentheses and white space only. */
   rewritten: number;
+  /**
+   * Whether nothing is missing and nothing is too much: what differs is there on both sides, in the same number of
+   * rows, and reads otherwise, as the same data do in another time zone. Sequences and large objects do not.
+   */
+  sameShape: boolean;
 }
 
 /**
@@ -52,11 +57,13 @@ export function compareSurveys(
     differences: [...tables.differences, ...sections.differences],
     reordered: tables.reordered,
     rewritten: sections.rewritten,
+    sameShape: tables.sameShape && sections.sameShape,
   };
 }
 
 function compareTables(archive: DumpSurvey, restored: DumpSurvey): Omit<SurveyComparison, 'rewritten'> {
   const differences: string[] = [];
+  let otherwise = 0;
   let reordered = 0;
   const found = byKey(restored.contents.tables);
   for (const [index, table] of archive.contents.tables.entries()) {
@@ -72,13 +79,14 @@ function compareTables(archive: DumpSurvey, restored: DumpSurvey): Omit<SurveyCo
     } else if (isSameMultiset(archive.multisets[index], restored.multisets[other.index])) {
       reordered += 1;
     } else {
+      otherwise += 1;
       differences.push(`${name}: ${table.rows} rows in both, but not the same data`);
     }
   }
   for (const { table } of found.values()) {
     differences.push(`table ${nameOf(table)}: not in the archive (${table.rows} rows restored)`);
   }
-  return { differences, reordered };
+  return { differences, reordered, sameShape: otherwise === differences.length };
 }
 
 /** Two that were not asked for are no proof of anything. */
@@ -92,8 +100,9 @@ function compareSections(
   { schema, roles }: ComparisonOptions,
 ): Omit<SurveyComparison, 'reordered'> {
   const isSameText = archive.contents.schema_sha256 === restored.contents.schema_sha256;
-  if (schema && isSameText) return { differences: [], rewritten: 0 };
+  if (schema && isSameText) return { differences: [], rewritten: 0, sameShape: true };
   const differences: string[] = [];
+  let otherwise = 0;
   let rewritten = 0;
   const isCompared = (key: string) => (schema ? roles || !isAboutRoles(key) : DATA_SECTION.test(key));
   for (const [key, section] of archive.sections) {
@@ -102,12 +111,15 @@ function compareSections(
     if (other === undefined) differences.push(`${key}: missing from what was restored`);
     else if (other.exact === section.exact) continue;
     else if (other.loose === section.loose) rewritten += 1;
-    else differences.push(`${key}: not as in the archive`);
+    else {
+      if (!DATA_SECTION.test(key)) otherwise += 1;
+      differences.push(`${key}: not as in the archive`);
+    }
   }
   for (const key of restored.sections.keys()) {
     if (isCompared(key) && !archive.sections.has(key)) differences.push(`${key}: not in the archive`);
   }
-  return { differences, rewritten };
+  return { differences, rewritten, sameShape: otherwise === differences.length };
 }
 
 function byKey(tables: readonly TableContents[]): Map<string, { table: TableContents; index: number }> {

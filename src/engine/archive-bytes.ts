@@ -3,6 +3,7 @@ import { BackupError } from '../domain/errors.ts';
 import type { Manifest } from '../domain/manifest.ts';
 import type { ByteStream } from '../domain/ports.ts';
 import type { EngineContext } from './context.ts';
+import { Meter } from '../lib/digest.ts';
 import { counted } from './verify.ts';
 
 /** @param onBytes is told how many have passed so far. */
@@ -21,15 +22,25 @@ export function storedBytes(
   return summed(context.store.get(key, signal), onBytes);
 }
 
-/** The bytes of an archive before compression. */
-export function rawBytes(
+/**
+ * The bytes of an archive before compression. Ends only when the stored ones were those of the manifest: what was
+ * verified a moment ago may have changed since. Throws ARCHIVE_CORRUPT at the end, or what decoding throws.
+ */
+export async function* rawBytes(
   context: EngineContext,
-  manifest: Pick<Manifest, 'filename' | 'compression'>,
+  manifest: Pick<Manifest, 'filename' | 'compression' | 'hash'>,
   signal: AbortSignal,
   onBytes: OnBytes = () => undefined,
 ): ByteStream {
-  const stored = storedBytes(context, manifest, signal);
-  return summed(context.openCodec(manifest.compression).decode(stored), onBytes);
+  const { filename, compression, hash } = manifest;
+  const meter = new Meter();
+  const stored = meter.tap(storedBytes(context, manifest, signal));
+  yield* summed(context.openCodec(compression).decode(stored), onBytes);
+  if (meter.sha256() === hash) return;
+  throw new BackupError('ARCHIVE_CORRUPT', `${filename} is not what it was when it was verified`, {
+    path: filename,
+    hint: 'Something changed the file, or the disk does not read the same twice: `cofre verify` tells which archives are whole.',
+  });
 }
 
 /** The same bytes, with their sum so far told. */

@@ -101,7 +101,7 @@ class DatabaseDrill {
       if (fault.code !== 'RESTORE_FAILED' || scratch.lastWords?.() !== undefined) throw fault;
       const lacking = [...scratch.remarks, ...describeMissing(scratch)];
       // What another locale, or a server without these roles, refuses, that of the source may accept.
-      const isAlike = scratch.sameLocale && scratch.missingRoles.length === 0;
+      const isAlike = scratch.sameLocale && scratch.sameMoney && scratch.missingRoles.length === 0;
       if (isAlike) return this.#finding('failed', fault.message);
       return this.#finding('not provable here', [...lacking, fault.message].join('; '));
     }
@@ -117,7 +117,11 @@ class DatabaseDrill {
       roles: scratch.missingRoles.length === 0,
     });
     if (comparison.differences.length > 0) {
-      return this.#finding('failed', describeSome(comparison.differences));
+      const differences = describeSome(comparison.differences);
+      const doubt = comparison.sameShape ? this.#doubtOfText(scratch) : undefined;
+      return doubt === undefined
+        ? this.#finding('failed', differences)
+        : this.#finding('not provable here', `${doubt}; ${differences}`);
     }
     return this.#finding('proven', this.#describe(archive, restored, comparison, scratch));
   }
@@ -145,6 +149,14 @@ class DatabaseDrill {
     const server = majorOf(archive.server_version ?? server_version);
     const tool = majorOf(archive.tool_version ?? tool_version);
     return server === majorOf(restored.server_version) && tool === majorOf(restored.tool_version);
+  }
+
+  /** Why the same data may have been written otherwise than they are written here. */
+  #doubtOfText({ sameMoney, remarks }: ScratchDatabase): string | undefined {
+    if (this.#manifest.locale === undefined) {
+      return 'the manifest does not record the locale of the source, as an older version of cofre or a rebuild leaves it: the archive may have been written in another time zone or encoding, in which the same data look different';
+    }
+    return sameMoney ? undefined : remarks.join('; ');
   }
 
   #describe(

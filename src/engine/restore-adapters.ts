@@ -28,6 +28,8 @@ export interface RestoreAdapters {
   makeScratchDirectory(signal: AbortSignal): Promise<ScratchDirectory>;
   /** Removes what dead drills left; returns the names. */
   sweepScratch(signal: AbortSignal): Promise<string[]>;
+  /** Of these, what lies on this machine, also what dead restores left. */
+  sweepScratchDirectories(signal: AbortSignal): Promise<string[]>;
   /** Dumps everything of a database. */
   openDump(place: DatabasePlace, format: Exclude<ArchiveFormat, 'tar'>): Source;
   /** Dumps the roles and tablespaces of a server. */

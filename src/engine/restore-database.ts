@@ -1,6 +1,6 @@
 import { isGlobalsSource } from '../domain/archive-name.ts';
-import type { DumpSurvey } from '../domain/dump-survey.ts';
-import { BackupError } from '../domain/errors.ts';
+import type { DumpNeeds, DumpSurvey } from '../domain/dump-survey.ts';
+import { BackupError, toBackupError } from '../domain/errors.ts';
 import { type Contents, isFilesContents, type Manifest, type TableContents } from '../domain/manifest.ts';
 import type { DatabaseTarget, DatabaseTargetState } from '../domain/restore-ports.ts';
 import { plural } from '../domain/plural.ts';
@@ -11,7 +11,7 @@ import type { EngineContext } from './context.ts';
 import { describeSome } from './drill-finding.ts';
 import { globalsFor } from './globals.ts';
 import type { DatabaseRestoreFlags, RestoreReport, RestoreRequest } from './restore-request.ts';
-import { notVerified, refuseUnfit } from './restore-refusals.ts';
+import { beforeTouching, notVerified, refuseUnfit } from './restore-refusals.ts';
 import { surveyVerified } from './survey-archive.ts';
 
 /** Restores the archive of a database, or of roles and tablespaces. */
@@ -22,6 +22,12 @@ export async function restoreDatabase(
   signal: AbortSignal,
 ): Promise<RestoreReport> {
   return await new DatabaseRestore(context, manifest, request, signal).run();
+}
+
+interface Prepared {
+  state: DatabaseTargetState;
+  globals: Manifest | undefined;
+  needs: DumpNeeds;
 }
 
 class DatabaseRestore {
@@ -45,16 +51,31 @@ class DatabaseRestore {
   }
 
   async run(): Promise<RestoreReport> {
-    const state = await this.#target.look(this.#signal);
-    const globals = await this.#chooseGlobals();
-    if (isGlobalsSource(this.#manifest.source)) return await this.#restoreGlobals(state);
-    refuseUnfit(this.#manifest, state, this.#flags);
+    const { state, globals, needs } = await beforeTouching(this.#signal, () => this.#prepare());
     if (this.#request.dryRun) return this.#planned(state, globals);
-    const survey = await this.#verified(this.#manifest);
-    if (globals !== undefined) await this.#applyGlobals(globals);
-    await this.#refuseLacking(survey);
-    await this.#restore(state);
+    const made = globals === undefined ? [] : await this.#applyGlobals(globals);
+    if (globals === this.#manifest) return this.#report(state, []);
+    try {
+      if (globals !== undefined) await this.#refuseLacking(needs);
+      await this.#restore(state);
+    } catch (error) {
+      throw withMade(error, made);
+    }
     return await this.#compared(state);
+  }
+
+  /** All that can be said before anything is changed. Of an archive of roles, these are the archive itself. */
+  async #prepare(): Promise<Prepared> {
+    const state = await this.#target.look(this.#signal);
+    const isGlobals = isGlobalsSource(this.#manifest.source);
+    const globals = isGlobals ? this.#manifest : await this.#chooseGlobals();
+    if (!isGlobals) refuseUnfit(this.#manifest, state, this.#flags);
+    const { needs } = await this.#verified(this.#manifest);
+    if (isGlobals) return { state, globals, needs };
+    if (globals !== undefined) await this.#verified(globals);
+    // What the archive of roles cannot make is looked for before it makes anything.
+    await this.#refuseLacking(globals === undefined ? needs : { ...needs, roles: [], tablespaces: [] });
+    return { state, globals, needs };
   }
 
   async #chooseGlobals(): Promise<Manifest | undefined> {
@@ -63,22 +84,11 @@ class DatabaseRestore {
     return await globalsFor(this.#context, this.#manifest, globals);
   }
 
-  /** The archive of roles by itself. */
-  async #restoreGlobals(state: DatabaseTargetState): Promise<RestoreReport> {
-    if (this.#request.dryRun) {
-      this.#steps.push(verifyStep(this.#manifest), globalsStep(this.#manifest));
-    } else {
-      await this.#verified(this.#manifest);
-      await this.#applyGlobals(this.#manifest);
-    }
-    return this.#report(state, []);
-  }
-
   #planned(state: DatabaseTargetState, globals: Manifest | undefined): RestoreReport {
     const { filename, format } = this.#manifest;
     const { create, clean, jobs, singleTransaction, owners, schemas, tables } = this.#flags;
-    this.#steps.push(verifyStep(this.#manifest));
-    if (globals !== undefined) this.#steps.push(verifyStep(globals), globalsStep(globals));
+    if (globals !== undefined) this.#steps.push(globalsStep(globals));
+    if (globals === this.#manifest) return this.#report(state, []);
     if (create && !state.exists) this.#steps.push(`create the database ${state.description}`);
     const how =
       format === 'plain'
@@ -87,8 +97,8 @@ class DatabaseRestore {
     const only = [...schemas.map((name) => `schema ${name}`), ...tables.map((name) => `table ${name}`)];
     const what = only.length === 0 ? filename : `${only.join(', ')} of ${filename}`;
     const aside = owners ? '' : ', without owners and privileges';
-    const into = clean && state.exists ? 'a new database beside' : 'into';
-    this.#steps.push(`restore ${what} ${into} ${state.description} ${how}${aside}`);
+    const into = `into ${clean && state.exists ? 'a new database beside ' : ''}${state.description}`;
+    this.#steps.push(`restore ${what} ${into} ${how}${aside}`);
     if (clean && state.exists) {
       this.#steps.push(`put it in the place of ${state.description}, which holds ${some(state.occupants)}`);
     }
@@ -102,23 +112,29 @@ class DatabaseRestore {
     const onBytes = (bytes: number) => this.#progress('verify', bytes, size);
     const verified = await surveyVerified(this.#context, manifest, this.#signal, onBytes);
     if (!verified.ok) throw notVerified(filename, verified.detail);
-    this.#steps.push(`verified ${filename}: ${verified.detail}`);
+    this.#steps.push(
+      this.#request.dryRun
+        ? `verify ${filename} (${formatSize(size)}), as was done just now: ${verified.detail}`
+        : `verified ${filename}: ${verified.detail}`,
+    );
     return verified.survey;
   }
 
-  async #applyGlobals(manifest: Manifest): Promise<void> {
-    if (manifest !== this.#manifest) await this.#verified(manifest);
+  /** Returns what was made. */
+  async #applyGlobals(manifest: Manifest): Promise<string[]> {
     const raw = rawBytes(this.#context, manifest, this.#signal, (bytes) =>
       this.#progress('globals', bytes, manifest.raw_size),
     );
     const { made, existing } = await this.#target.applyGlobals(raw, this.#signal);
-    const makes = made.length === 0 ? 'made none' : `made ${describeSome(made)}`;
-    this.#steps.push(
-      `roles and tablespaces of ${manifest.filename}: ${makes}; ${existing.length} existed and stay`,
-    );
+    const makes = made.length === 0 ? 'made none' : `made ${made.length} (${describeSome(made)})`;
+    const stays = existing.length === 1 ? 'it was' : 'they were';
+    const kept =
+      existing.length === 0 ? '' : `, left ${existing.length} as ${stays} (${describeSome(existing)})`;
+    this.#steps.push(`roles and tablespaces of ${manifest.filename}: ${makes}${kept}`);
+    return made;
   }
 
-  async #refuseLacking({ needs }: DumpSurvey): Promise<void> {
+  async #refuseLacking(needs: DumpNeeds): Promise<void> {
     const { roles, extensions, tablespaces } = await this.#target.lacking(needs, this.#signal);
     const lacks = [
       ...(this.#flags.owners && roles.length > 0 ? [`the roles ${roles.join(', ')}`] : []),
@@ -158,7 +174,7 @@ class DatabaseRestore {
   async #compared(state: DatabaseTargetState): Promise<RestoreReport> {
     const wanted = chosenTables(this.#manifest.contents, this.#flags);
     this.#progress('compare', 0);
-    const counts = await this.#target.countRows(wanted, this.#signal);
+    const counts = await this.#count(wanted, state);
     const differences = wanted.flatMap(({ schema, name, rows }, index) => {
       const found = counts[index];
       if (found === rows) return [];
@@ -169,6 +185,20 @@ class DatabaseRestore {
     const tables = counts.filter((count) => count !== undefined).length;
     this.#steps.push(`counted ${plural(rows, 'row')} in ${plural(tables, 'table')}`);
     return { ...this.#report(state, differences), restored: { tables, rows } };
+  }
+
+  /** That it is restored must not be lost with what keeps it from being counted. */
+  async #count(tables: TableContents[], state: DatabaseTargetState): Promise<(number | undefined)[]> {
+    try {
+      return await this.#target.countRows(tables, this.#signal);
+    } catch (error) {
+      const { code, message, hint, path } = toBackupError(this.#signal.aborted ? this.#signal.reason : error);
+      throw new BackupError(
+        code,
+        `${this.#manifest.filename} was restored into ${state.description}, but not compared with the manifest: ${message}`,
+        { ...(hint === undefined ? {} : { hint }), ...(path === undefined ? {} : { path }), cause: error },
+      );
+    }
   }
 
   #report({ description }: DatabaseTargetState, differences: string[]): RestoreReport {
@@ -197,8 +227,15 @@ function chosenTables(contents: Contents, { schemas, tables }: DatabaseRestoreFl
   );
 }
 
-function verifyStep({ filename, size }: Manifest): string {
-  return `verify ${filename} (${formatSize(size)})`;
+/** Roles and tablespaces are the server's: no failure of the restore takes them back. */
+function withMade(thrown: unknown, made: readonly string[]): unknown {
+  if (made.length === 0 || !(thrown instanceof BackupError)) return thrown;
+  const { code, message, hint, path } = thrown;
+  return new BackupError(
+    code,
+    `${message}; the roles and tablespaces that were made before stay: ${describeSome(made)}`,
+    { ...(hint === undefined ? {} : { hint }), ...(path === undefined ? {} : { path }), cause: thrown },
+  );
 }
 
 function globalsStep({ filename }: Manifest): string {

@@ -7,7 +7,7 @@ import { formatSize } from '../domain/size.ts';
 import { rawBytes, storedBytes } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
 import { describeSome } from './drill-finding.ts';
-import { notVerified } from './restore-refusals.ts';
+import { beforeTouching, notVerified } from './restore-refusals.ts';
 import type { RestoreReport, RestoreRequest } from './restore-request.ts';
 import { verifyBytes } from './verify.ts';
 
@@ -25,9 +25,11 @@ export async function restoreFiles(
   const { files: options, dryRun, onProgress } = request;
   const startedAt = context.clock.now();
   const target = context.restoring.openDirectory(request.to);
-  const state = await target.look();
-  refuseOccupied(state, options.overwrite);
-  const plan = await examine(context, manifest, request, signal);
+  const { state, plan } = await beforeTouching(signal, async () => {
+    const found = await target.look();
+    refuseOccupied(found, options.overwrite);
+    return { state: found, plan: await examine(context, manifest, request, signal) };
+  });
   refuseUnsafe(filename, plan);
   refuseSmall(state, plan);
   const figures = `${plural(plan.entries, 'entry')} with ${formatSize(plan.bytes)} of data`;
@@ -40,15 +42,15 @@ export async function restoreFiles(
     duration_ms: Math.max(0, context.clock.now().getTime() - startedAt.getTime()),
     ...rest,
   });
+  const isWhole = options.paths.length === 0;
   const verified = `verified ${filename} (${formatSize(size)})`;
   if (dryRun) {
     const into = state.occupants.length > 0 ? 'merge them into' : 'move them to';
     return report([
-      verified,
-      `extract ${figures}, compare them with the manifest, and ${into} ${state.path}`,
+      `verify ${filename} (${formatSize(size)}), as was done just now`,
+      `extract ${figures}${isWhole ? '' : ', which were chosen'}, ${isWhole ? 'compare them with the manifest, ' : ''}and ${into} ${state.path}`,
     ]);
   }
-  const isWhole = options.paths.length === 0;
   const raw = rawBytes(context, manifest, signal, (bytes) =>
     onProgress?.({ step: 'restore', bytes, total_bytes: raw_size }),
   );
@@ -60,8 +62,13 @@ export async function restoreFiles(
   const steps = [
     verified,
     `extracted ${figures}`,
-    isWhole ? 'read them again from the disk: the tree is the one that was recorded' : 'only what was chosen',
-    `moved them to ${state.path}`,
+    isWhole
+      ? 'read them again from the disk: the tree is the one that was recorded'
+      : 'did not read them again: the manifest records the tree as a whole, and this is what was chosen of it',
+    `${state.occupants.length > 0 ? 'merged them into' : 'moved them to'} ${state.path}`,
+    ...state.leftovers.map(
+      (left) => `found ${left}, left by a restore that was interrupted: remove it, unless one is under way`,
+    ),
   ];
   const differences =
     entries === plan.entries && bytes === plan.bytes
@@ -111,9 +118,12 @@ function refuseOccupied({ path, occupants }: FilesTargetState, overwrite: boolea
 function refuseUnsafe(filename: string, { refused }: TreePlan): void {
   if (refused.length === 0) return;
   const named = describeSome(refused.map(({ path, reason }) => `${path}: ${reason}`));
+  const links = refused.some(({ reason }) => reason.includes('link'))
+    ? ' Links that lead out of the target are made as they are, and never followed, with `--outside-links`.'
+    : '';
   throw new BackupError('ARCHIVE_UNSAFE', `${filename} holds what is not extracted: ${named}`, {
     path: filename,
-    hint: 'Nothing was touched. Links that lead out of the target are made as they are with `--outside-links`; choose entries without the others with `--path`.',
+    hint: `Nothing was touched. Restore what you want of it with \`--path\`, which leaves out the rest.${links}`,
   });
 }
 

@@ -1,4 +1,4 @@
-import { BackupError } from '../domain/errors.ts';
+import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { Manifest } from '../domain/manifest.ts';
 import type { DatabaseTargetState } from '../domain/restore-ports.ts';
 import { describeSome } from './drill-finding.ts';
@@ -32,12 +32,18 @@ export function refuseUnfit(
 
 /** The database that an archive came from is known by its cluster and name, whatever leads to it. */
 function refuseSource(manifest: Manifest, state: DatabaseTargetState): void {
-  if (manifest.database !== state.database) return;
+  // A manifest made anew from its archive may not say which database it was: one that holds something may be it.
+  const isUnnamed = manifest.database === undefined && state.occupants.length > 0;
+  if (manifest.database !== state.database && !isUnnamed) return;
   const known = manifest.system_identifier !== undefined && state.system_identifier !== undefined;
   if (known && manifest.system_identifier !== state.system_identifier) return;
-  const what = known
-    ? `${state.description} is the database that ${manifest.filename} was taken from`
-    : `${state.description} may be the database that ${manifest.filename} was taken from: it has the same name, and the server does not say which cluster it is`;
+  const why = isUnnamed
+    ? 'the manifest does not say which one that was'
+    : 'it has the same name, and nothing says that it is on another server';
+  const what =
+    known && !isUnnamed
+      ? `${state.description} is the database that ${manifest.filename} was taken from`
+      : `${state.description} may be the database that ${manifest.filename} was taken from: ${why}`;
   throw refused(
     state,
     what,
@@ -55,4 +61,15 @@ export function notVerified(filename: string, detail: string): BackupError {
     path: filename,
     hint: 'Nothing was touched. Restore another archive: `cofre list` shows them, `cofre verify` tells which are whole.',
   });
+}
+
+/** Does what touches nothing; when it is stopped by the signal, the error says that nothing was. */
+export async function beforeTouching<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    const { code, message } = toBackupError(signal.reason);
+    throw new BackupError(code, `${message}; nothing was touched`, { cause: error });
+  }
 }

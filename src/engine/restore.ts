@@ -1,4 +1,4 @@
-import { toBackupError } from '../domain/errors.ts';
+import { BackupError, type ErrorCode, toBackupError } from '../domain/errors.ts';
 import { RESTORE_TASK } from '../domain/journal-entry.ts';
 import { endedEntry, identityOf, startedEntry } from '../domain/run-entries.ts';
 import type { EngineContext } from './context.ts';
@@ -8,6 +8,9 @@ import { restoreDatabase } from './restore-database.ts';
 import { restoreFiles } from './restore-files.ts';
 import type { RestoreReport, RestoreRequest } from './restore-request.ts';
 import { holdTask } from './task-hold.ts';
+
+/** How an error says that the work was stopped. */
+const ABORTED = new Set<ErrorCode>(['CANCELLED', 'TIMEOUT', 'LOCK_LOST']);
 
 /**
  * Restores one archive: the place is looked at, the archive verified, and only then anything is touched. What was
@@ -37,14 +40,27 @@ export async function restore(
     await journal(context, endedEntry(identity, startedAt, context.clock.now(), { outcome, errors }));
   };
   try {
+    // A copy of an archive that a dead restore left may take the space that this one needs.
+    for (const name of await sweptDirectories(context, signal)) context.events.scratchSwept(name);
     const report = await work(context, manifest, request, signal);
     context.events.restoreEnded(scope, report.filename, report.target, report.differences);
     await end();
     return report;
   } catch (error) {
-    const fault = toBackupError(signal.aborted ? signal.reason : error, 'restore');
+    // What stopped it may be told with the state of the target, which the reason of an abort does not know.
+    const told = error instanceof BackupError && ABORTED.has(error.code);
+    const fault = toBackupError(signal.aborted && !told ? signal.reason : error, 'restore');
     context.events.failed('restore', scope, fault);
     await end([fault.toJSON()]);
     throw fault;
+  }
+}
+
+async function sweptDirectories({ restoring }: EngineContext, signal: AbortSignal): Promise<string[]> {
+  try {
+    return await restoring.sweepScratchDirectories(signal);
+  } catch {
+    // What is in the way of a restore is said by the restore.
+    return [];
   }
 }

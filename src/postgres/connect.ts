@@ -12,6 +12,11 @@ import { LoginPolicy, PasswordMissingError } from './login-policy.ts';
 import { Session } from './session.ts';
 import { type TlsAttempt, tlsAttempts } from './tls.ts';
 
+/** `pg` takes what it is not given from the PG* variables of this process, whatever environment was meant. */
+interface WithParameters {
+  connectionParameters: { options: string | undefined; replication: string | undefined };
+}
+
 /** A session that holds a lock is silent for hours: a server that vanished must be noticed all the same. */
 const KEEPALIVE_IDLE_S = 60;
 
@@ -111,7 +116,6 @@ async function attempt(
   const policy = new LoginPolicy(params);
   const socket = new Socket();
   const { given } = params;
-  const options = given.get('options');
   const client = new Client({
     host: target.hostaddr ?? target.host,
     port: target.port,
@@ -125,7 +129,6 @@ async function attempt(
     keepAlive: given.get('keepalives') !== '0',
     keepAliveInitialDelayMillis: Number(given.get('keepalives_idle') ?? KEEPALIVE_IDLE_S) * 1000,
     stream: () => socket,
-    ...(options === undefined ? {} : { options }),
     password: () => {
       policy.assertAllowed();
       if (password === undefined)
@@ -133,6 +136,9 @@ async function attempt(
       return password;
     },
   });
+  const { connectionParameters } = client as Client & WithParameters;
+  connectionParameters.options = given.get('options');
+  connectionParameters.replication = undefined;
   policy.watch(client.connection);
   const abort = () => socket.destroy(new Error('aborted'));
   signal.addEventListener('abort', abort, { once: true });

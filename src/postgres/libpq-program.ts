@@ -61,8 +61,7 @@ export function connectionString(params: ConnectionParams, target: Target, major
  * connection string, with the password, and with messages in English, since they are read.
  */
 export function programEnvironment(env: NodeJS.ProcessEnv, password: string | undefined): NodeJS.ProcessEnv {
-  const kept = Object.entries(env).filter(([name]) => !name.startsWith('PG'));
-  const { LC_ALL: all, LANGUAGE: _, ...rest } = Object.fromEntries(kept);
+  const { LC_ALL: all, LANGUAGE: _, ...rest } = withoutLibpqVariables(env);
   // LC_ALL would win over LC_MESSAGES; what it says about the character set stays.
   const characters = all ?? rest['LC_CTYPE'];
   return {
@@ -71,6 +70,30 @@ export function programEnvironment(env: NodeJS.ProcessEnv, password: string | un
     LC_MESSAGES: 'C',
     ...(password === undefined ? {} : { PGPASSWORD: password }),
   };
+}
+
+/**
+ * An environment in which a connection URI means what it says: variables such as PGHOSTADDR, PGOPTIONS or
+ * PGREQUIREAUTH are meant for other servers.
+ */
+export function withoutLibpqVariables(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('PG')));
+}
+
+/**
+ * The parameters of sessions that begin with these settings, whatever is set for the role or the database. Those
+ * that are given with the connection stay. Some poolers refuse all such options.
+ */
+export function withSettings(
+  params: ConnectionParams,
+  settings: ReadonlyMap<string, string>,
+): ConnectionParams {
+  if (settings.size === 0) return params;
+  const options = params.given.get('options');
+  const added = [...settings].map(([name, value]) => `-c ${name}=${value.replaceAll(/[\\\s]/g, '\\$&')}`);
+  // Of two that set the same, the last one counts.
+  const all = [...(options === undefined ? [] : [options]), ...added].join(' ');
+  return { ...params, given: new Map([...params.given, ['options', all]]) };
 }
 
 function absolute(path: string): string {

@@ -26,5 +26,12 @@ export async function connectForLife(
     signal.removeEventListener('abort', end);
   }
   signal.addEventListener('abort', () => setTimeout(end, GRACE_MS).unref(), { once: true });
+  try {
+    // Some servers end what their roles do after seconds; to make or drop a database may take longer.
+    await session.query('SET statement_timeout = 0');
+  } catch (error) {
+    await session[Symbol.asyncDispose]();
+    throw error;
+  }
   return session;
 }

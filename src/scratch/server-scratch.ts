@@ -4,7 +4,7 @@ import type { OpenScratch, ScratchDatabase, ScratchWish } from '../domain/restor
 import { describeTarget, resolveConnection } from '../postgres/connection-params.ts';
 import { readServerFacts } from '../postgres/server-facts.ts';
 import type { Session } from '../postgres/session.ts';
-import { createDatabase } from './create-database.ts';
+import { createScratchDatabase } from './create-database.ts';
 import { connectForLife } from './lasting-session.ts';
 import { assertExtensions, missingRoles, missingTablespaces } from './needs.ts';
 import { asNotProvable, notProvable } from './not-provable.ts';
@@ -72,7 +72,7 @@ async function open(
       })
       .catch(() => undefined);
   });
-  const { sameLocale, remarks } = await createDatabase(session, name, wish.locale, major);
+  const { sameLocale, sameMoney, remarks } = await createScratchDatabase(session, name, wish.locale, major);
   signal.throwIfAborted();
   const missing = await missingRoles(session, wish.needs);
   const all = resources.move();
@@ -82,6 +82,7 @@ async function open(
     major,
     remarks,
     sameLocale,
+    sameMoney,
     missingRoles: missing,
     [Symbol.asyncDispose]: async () => await all.disposeAsync(),
   };

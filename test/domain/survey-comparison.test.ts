@@ -40,14 +40,23 @@ describe('rows', () => {
   test('that are the same are no difference, in whatever order the tables come', () => {
     const archive = survey([{ name: 'a' }, { name: 'b', sha: 'x' }]);
     const restored = survey([{ name: 'b', sha: 'x' }, { name: 'a' }]);
-    expect(compareSurveys(archive, restored, ALL)).toEqual({ differences: [], reordered: 0, rewritten: 0 });
+    expect(compareSurveys(archive, restored, ALL)).toEqual({
+      differences: [],
+      reordered: 0,
+      rewritten: 0,
+      sameShape: true,
+    });
   });
 
   test('in another order are the same when both digests of the multiset say so', () => {
     const archive = survey([{ name: 'a', sha: 'one', multiset: 'm' }]);
     const restored = survey([{ name: 'a', sha: 'two', multiset: 'm' }]);
     expect(tablesInOtherOrder(archive, restored).map(({ name }) => name)).toEqual(['a']);
-    expect(compareSurveys(archive, restored, ALL)).toEqual({ differences: [], reordered: 1, rewritten: 0 });
+    expect(compareSurveys(archive, restored, ALL)).toMatchObject({
+      differences: [],
+      reordered: 1,
+      rewritten: 0,
+    });
   });
 
   test('that differ are named, also where no multiset was asked for', () => {
@@ -115,6 +124,7 @@ describe('definitions', () => {
       ],
       reordered: 0,
       rewritten: 1,
+      sameShape: false,
     });
   });
 
@@ -135,5 +145,26 @@ describe('definitions', () => {
     expect(compareSurveys(archive, restored, { schema: false, roles: true }).differences).toEqual([
       'SEQUENCE SET public.s: not as in the archive',
     ]);
+  });
+});
+
+describe('the same shape', () => {
+  const ARCHIVE = survey([{ name: 'a' }], { 'TABLE public.a': 't1', 'SEQUENCE SET public.s': 's1' });
+  const SAME = { 'TABLE public.a': 't1', 'SEQUENCE SET public.s': 's1' };
+
+  test.each([
+    ['rows read otherwise', [{ name: 'a', sha: 'x' }], SAME, true],
+    ['definitions read otherwise', [{ name: 'a' }], { ...SAME, 'TABLE public.a': 't2' }, true],
+    ['rows are fewer', [{ name: 'a', sha: 'x', rows: 2 }], SAME, false],
+    ['a table is gone', [], SAME, false],
+    ['a table is new', [{ name: 'a' }, { name: 'b' }], SAME, false],
+    ['a definition is gone', [{ name: 'a', sha: 'x' }], { 'SEQUENCE SET public.s': 's1' }, false],
+    ['a definition is new', [{ name: 'a' }], { ...SAME, 'VIEW public.v': 'v' }, false],
+    ['a sequence goes on elsewhere', [{ name: 'a' }], { ...SAME, 'SEQUENCE SET public.s': 's2' }, false],
+  ] as const)('when %s', (_, tables, sections, expected) => {
+    const restored = survey([...tables], sections, 'other');
+    const { sameShape, differences } = compareSurveys(ARCHIVE, restored, ALL);
+    expect(differences).not.toEqual([]);
+    expect(sameShape).toBe(expected);
   });
 });

@@ -5,7 +5,8 @@ import type { Manifest, Verdict } from '../../src/domain/manifest.ts';
 import { type Cluster, startCluster } from '../../tools/cluster.ts';
 import { openRuns } from '../support/aftermath.ts';
 import { ROOT } from '../support/cofre.ts';
-import { DrillBed, hasOpen, type Moment, running, whenAt } from '../support/drill-bed.ts';
+import { DrillBed, expectNothingLeft, hasOpen, type Moment, running, whenAt } from '../support/drill-bed.ts';
+import { asNobody, giveToNobody } from '../support/privileges.ts';
 import { waitFor } from '../support/wait-for.ts';
 import type { Json } from '../support/workspace.ts';
 
@@ -99,7 +100,7 @@ async function expectOrderAfterKill(source: string, before: unknown): Promise<vo
   expect(bed.stateOf(of(source))).toEqual(before);
   expect(openRuns(bed.journal())).toHaveLength(1);
   expect(await drill('small')).toMatchObject({ verdict: 'proven' });
-  bed.expectNothingLeft();
+  expectNothingLeft(bed);
   expect(openRuns(bed.journal())).toEqual([]);
   const [interrupted, next] = bed.ended('@drill').slice(-2);
   expect(interrupted).toMatchObject({ outcome: 'failed', errors: [{ code: 'INTERRUPTED' }] });
@@ -158,7 +159,7 @@ test('kill -9 of the daemon at each step of a scheduled drill: the next start cl
   );
   await waitFor('the end of the drill', () => bed.ended('@drill.app').at(-1)?.outcome === 'succeeded');
   expect(await daemon.stop()).toEqual({ status: 0, signal: null });
-  bed.expectNothingLeft();
+  expectNothingLeft(bed);
 });
 
 function expectClearedUp(left: readonly string[], killed: number): void {
@@ -173,6 +174,26 @@ test.each(['plain', 'custom', 'tree'])(
   'what was interrupted is proven by a later drill: %s',
   async (source) => {
     expect(await drill(source)).toMatchObject({ verdict: 'proven' });
-    bed.expectNothingLeft();
+    expectNothingLeft(bed);
   },
 );
+
+test('kill -9 of a drill by a user without rights: its next drill clears up', async (context) => {
+  const prefix = asNobody();
+  context.skip(prefix === undefined, 'another user cannot read this checkout');
+  using own = new DrillBed();
+  own.configureJob([{ type: 'postgres', name: 'plain', url: cluster.urlOf('big') }]);
+  const { filename } = await own.backup('app');
+  for (const path of [own.dir, own.scratch]) giveToNobody(path);
+  const args = ['drill', filename];
+  const options = { prefix: prefix ?? [] };
+  const copying = running(/^postgres: cofre drill: .* COPY/);
+  const killed = await own.runUntil(args, copying, (pid) => process.kill(pid, 'SIGKILL'), options);
+  expect(killed.signal).toBe('SIGKILL');
+  await own.waitForNoProcess();
+  expect(own.left()).not.toEqual([]);
+  const { results } = (await own.run(args, options)).json<DrillAnswer>();
+  expect(results).toMatchObject([{ verdict: 'proven' }]);
+  expectNothingLeft(own);
+  expect(own.ended('@drill').map(({ outcome }) => outcome)).toEqual(['failed', 'succeeded']);
+});

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { BackupError } from '../../src/domain/errors.ts';
+import type { CaptureFacts } from '../../src/domain/ports.ts';
 import { parseJournalLine } from '../../src/domain/journal-entry.ts';
 import { drill, drillArchive } from '../../src/engine/drill.ts';
 import type { RestoreAdapters } from '../../src/engine/restore-adapters.ts';
@@ -10,6 +11,7 @@ import { openTestLocation, testJob, type TestLocation, testRequest } from '../su
 
 const ROWS = ['1\tone', '2\ttwo', '3\tthree'];
 const RECOVERY_MS = 7_000;
+const LOCALE = { encoding: 'UTF8', collate: 'C', ctype: 'C', monetary: 'pt_PT.UTF-8' };
 
 interface Outcome {
   /** The dump of what stands in the scratch database after the restore. */
@@ -18,6 +20,7 @@ interface Outcome {
   restore?: Error;
   open?: Error;
   sameLocale?: boolean;
+  sameMoney?: boolean;
   missingRoles?: string[];
   /** What the scratch server said when it ended by itself. */
   lastWords?: string;
@@ -31,7 +34,11 @@ interface Bed extends TestLocation {
 }
 
 /** A location with one archive, and a scratch database that holds what the test says. */
-async function backedUp(outcome: Outcome = {}, text = dumpText(ROWS)): Promise<Bed> {
+async function backedUp(
+  outcome: Outcome = {},
+  text = dumpText(ROWS),
+  facts: CaptureFacts = { locale: LOCALE },
+): Promise<Bed> {
   const seen: string[] = [];
   const restoring: Partial<RestoreAdapters> = {
     openScratch: async () => {
@@ -41,8 +48,10 @@ async function backedUp(outcome: Outcome = {}, text = dumpText(ROWS)): Promise<B
         url: 'postgresql:///scratch',
         server_version: '15.18',
         major: 15,
-        remarks: outcome.sameLocale === false ? ['the locale xx is not here: C'] : [],
+        remarks:
+          outcome.sameLocale === false || outcome.sameMoney === false ? ['the locale xx is not here: C'] : [],
         sameLocale: outcome.sameLocale ?? true,
+        sameMoney: outcome.sameMoney ?? true,
         missingRoles: outcome.missingRoles ?? [],
         lastWords: () => outcome.lastWords,
         [Symbol.asyncDispose]: async () => void seen.push('gone'),
@@ -65,7 +74,7 @@ async function backedUp(outcome: Outcome = {}, text = dumpText(ROWS)): Promise<B
     openDump: () => new FakeSource({ bytes: yields(outcome.again ?? text) }),
   };
   const location = await openTestLocation({ restoring });
-  const source = new FakeSource({ bytes: yields(text) });
+  const source = new FakeSource({ bytes: yields(text), facts });
   const request = testRequest(location.clock.now());
   const { archives } = await runJob(location.context, testJob({ sources: [source] }), request, NO_ABORT);
   const bed: Bed = { ...location, filename: archives[0]?.filename ?? '', seen, outcome };
@@ -121,6 +130,36 @@ describe('an archive', () => {
     expect(bed.seen.at(-1)).toBe('gone');
   });
 
+  const OTHERWISE = [
+    ['another row', dumpText(['1\tone', '2\ttwo', '3\tthrow']), 'table public.items: 3 rows in both'],
+    ['another column', dumpText(ROWS).replace('name text', 'name bytea'), 'preamble: not as in the archive'],
+  ] as const;
+
+  test.each(OTHERWISE)('taken in an unknown time zone is not refuted by %s', async (_, again, detail) => {
+    const bed = await backedUp({ again }, undefined, {});
+    const result = await drillOne(bed);
+    expect(result.verdict).toBe('not provable here');
+    expect(result.detail).toMatch(/^the manifest does not record the locale .* in another time zone/);
+    expect(result.detail).toContain(detail);
+  });
+
+  test.each(OTHERWISE)('is not refuted by %s where money is written otherwise', async (_, again, detail) => {
+    const { verdict, detail: said } = await drillOne(await backedUp({ again, sameMoney: false }));
+    expect(verdict).toBe('not provable here');
+    expect(said).toContain(`the locale xx is not here: C; ${detail}`);
+    // How it sorts has no part in what is written.
+    expect(await drillOne(await backedUp({ again, sameLocale: false }))).toMatchObject({ verdict: 'failed' });
+  });
+
+  test('that lacks something afterwards has failed, whatever it was written in', async () => {
+    for (const again of [dumpText(ROWS.slice(1)), dumpText(ROWS, 'others')]) {
+      expect(await drillOne(await backedUp({ again }, undefined, {}))).toMatchObject({ verdict: 'failed' });
+      expect(await drillOne(await backedUp({ again, sameMoney: false }))).toMatchObject({
+        verdict: 'failed',
+      });
+    }
+  });
+
   test('has failed when it is not what its manifest records, without a restore', async () => {
     const bed = await backedUp();
     await bed.context.catalogue.update(
@@ -145,6 +184,8 @@ describe('an archive', () => {
       verdict: 'not provable here',
       detail: 'the locale xx is not here: C; psql stopped at line 7',
     });
+    const otherMoney = await backedUp({ restore, sameMoney: false });
+    expect((await drillOne(otherMoney)).verdict).toBe('not provable here');
   });
 
   test.each([

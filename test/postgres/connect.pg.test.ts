@@ -55,6 +55,19 @@ const WHOAMI = `SELECT concat_ws('|', current_user, current_database(), coalesce
   ssl, current_setting('application_name'), current_setting('search_path'), current_setting('work_mem'))
   AS me FROM pg_stat_ssl WHERE pid = pg_backend_pid()`;
 
+it('the variables of this process do not count, those of the environment given do', async () => {
+  const mine = { PGOPTIONS: '-c work_mem=7MB', PGREPLICATION: 'database', PGAPPNAME: 'mine', PGPORT: '1' };
+  Object.assign(process.env, mine);
+  try {
+    const params = await resolveConnection(open.urlOf('postgres'), env());
+    await using session = await connect(params, env(), SIGNAL);
+    expect(await session.query(WHOAMI)).toMatchObject([{ me: expect.stringMatching(/cofre.*\|4MB$/) }]);
+    expect(await whoami(open.urlOf('postgres'), { PGOPTIONS: '-c work_mem=8MB' })).toMatch(/8MB$/);
+  } finally {
+    for (const name of Object.keys(mine)) delete process.env[name];
+  }
+});
+
 async function whoami(uri: string, more?: Record<string, string>): Promise<string> {
   const params = await resolveConnection(uri, env(more));
   await using session = await connect(params, env(more), SIGNAL);

@@ -1,7 +1,12 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { resolveConnection } from '../../src/postgres/connection-params.ts';
-import { connectionString, programEnvironment } from '../../src/postgres/libpq-program.ts';
+import {
+  connectionString,
+  programEnvironment,
+  withoutLibpqVariables,
+  withSettings,
+} from '../../src/postgres/libpq-program.ts';
 
 describe('connectionString', () => {
   it('leads to the one chosen host, keeps what libpq must know and never holds the password', async () => {
@@ -44,5 +49,42 @@ describe('programEnvironment', () => {
       PGPASSWORD: 's3cret',
     });
     expect(programEnvironment({ PGPASSWORD: 'other' }, undefined)).toEqual({ LC_MESSAGES: 'C' });
+  });
+});
+
+describe('withoutLibpqVariables', () => {
+  it('keeps what is not about connections', () => {
+    const env = {
+      PATH: '/bin',
+      HOME: '/h',
+      LC_ALL: 'C',
+      PGHOSTADDR: '192.0.2.1',
+      PGOPTIONS: '-c x=y',
+      PGTZ: 'UTC',
+    };
+    expect(withoutLibpqVariables(env)).toEqual({ PATH: '/bin', HOME: '/h', LC_ALL: 'C' });
+  });
+});
+
+describe('withSettings', () => {
+  async function optionsWith(uri: string, settings: Record<string, string>): Promise<string | undefined> {
+    const params = await resolveConnection(uri, {});
+    return withSettings(params, new Map(Object.entries(settings))).given.get('options');
+  }
+
+  it('adds to the options that are given, so that what it adds counts', async () => {
+    expect(await optionsWith('postgresql://h/d?options=-c%20a%3D1', { a: '2', b: '3' })).toBe(
+      '-c a=1 -c a=2 -c b=3',
+    );
+  });
+
+  it('asks for no options, which poolers refuse, where there is nothing to set', async () => {
+    expect(await optionsWith('postgresql://h/d', {})).toBeUndefined();
+  });
+
+  it('escapes what would end a value', async () => {
+    expect(await optionsWith('postgresql://h/d', { a: 'Portuguese Portugal\\1' })).toBe(
+      '-c a=Portuguese\\ Portugal\\\\1',
+    );
   });
 });

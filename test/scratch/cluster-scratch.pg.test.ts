@@ -40,6 +40,16 @@ const LOCALE_OF = `SELECT pg_encoding_to_char(encoding), datcollate, datctype
                      FROM pg_database WHERE datname = current_database()`;
 
 describe('a database for a drill, in a cluster of its own', () => {
+  test('compresses wide values with what is fastest here', async () => {
+    const made = await open({});
+    const choices = await psql(
+      made,
+      "SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'",
+    );
+    const used = await psql(made, "SELECT current_setting('default_toast_compression', true)");
+    expect(used).toBe(choices.includes('lz4') ? 'lz4' : choices.includes('pglz') ? 'pglz' : '');
+  });
+
   test('has what the dump needs: roles, tablespaces, extensions', async () => {
     const parent = await openParent();
     const needs: DumpNeeds = {

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { BackupError } from '../../src/domain/errors.ts';
 import type { DumpNeeds } from '../../src/domain/dump-survey.ts';
 import type { ScratchDatabase, ScratchWish } from '../../src/domain/restore-ports.ts';
+import { connectForLife } from '../../src/scratch/lasting-session.ts';
+import { resolveConnection } from '../../src/postgres/connection-params.ts';
 import { serverScratch, sweepServerScratch } from '../../src/scratch/server-scratch.ts';
 import { type Cluster, runPsql, startCluster } from '../../tools/cluster.ts';
 import { NO_ABORT } from '../support/fakes.ts';
@@ -40,6 +42,13 @@ async function open(
   onTestFinished(async () => await made[Symbol.asyncDispose]());
   return made;
 }
+
+test('what is made and dropped may take longer than its role may', async () => {
+  await cluster.psql('postgres', "ALTER ROLE drill SET statement_timeout = '20s'");
+  await using session = await connectForLife(await resolveConnection(urlOf(), {}), {}, NO_ABORT);
+  expect(await session.query('SHOW statement_timeout')).toEqual([{ statement_timeout: '0' }]);
+  await cluster.psql('postgres', 'ALTER ROLE drill RESET statement_timeout');
+});
 
 async function databases(): Promise<string[]> {
   const found = await cluster.psql(

@@ -18,6 +18,8 @@ export interface RunOptions {
   nodeArgs?: readonly string[];
   /** Put before the command line, such as setpriv and its arguments. */
   prefix?: readonly string[];
+  /** What people see: without `--json`. */
+  text?: boolean;
   /** Called once the process runs. */
   onStart?: (child: ChildProcess) => void;
 }
@@ -29,9 +31,9 @@ export interface Finished extends Exit {
   json<T>(): T;
 }
 
-/** Runs one command of the real program, with `--json`, to its end. */
+/** Runs one command of the real program, with `--json` unless told, to its end. */
 export async function cofre(args: readonly string[], options: RunOptions): Promise<Finished> {
-  const child = start([...args, '--json'], options);
+  const child = start(options.text === true ? args : [...args, '--json'], options);
   options.onStart?.(child);
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);

@@ -69,12 +69,6 @@ export class DrillBed extends Workspace {
       .filter((pid) => isAlive(pid) && worksIn(pid, this.scratch));
   }
 
-  /** Asserts that nothing of any drill is left. */
-  expectNothingLeft(): void {
-    expect(this.left()).toEqual([]);
-    expect(this.processes()).toEqual([]);
-  }
-
   /** Waits for what ends by itself once its maker is dead. */
   async waitForNoProcess(): Promise<void> {
     await waitFor('the end of everything that the drill had started', () => this.processes().length === 0);
@@ -111,6 +105,12 @@ export class DrillBed extends Workspace {
     super[Symbol.dispose]();
     if (this.#madeScratch) rmSync(this.scratch, { recursive: true, force: true });
   }
+}
+
+/** Asserts that nothing of any drill is left. */
+export function expectNothingLeft(bed: DrillBed): void {
+  expect(bed.left()).toEqual([]);
+  expect(bed.processes()).toEqual([]);
 }
 
 /** Resolves, with all that descends from a process, as soon as it is at a moment. */

@@ -13,6 +13,7 @@ export function restoreAdapters(given: Partial<RestoreAdapters> = {}): RestoreAd
     openScratchCluster: absent('openScratchCluster'),
     makeScratchDirectory: absent('makeScratchDirectory'),
     sweepScratch: async () => [],
+    sweepScratchDirectories: async () => [],
     openDump: absent('openDump'),
     openGlobals: absent('openGlobals'),
     readTree: absent('readTree'),

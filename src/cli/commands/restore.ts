@@ -1,7 +1,7 @@
-import { parseTimestamp } from '../../domain/archive-name.ts';
+import { isGlobalsSource, parseTimestamp } from '../../domain/archive-name.ts';
 import { formatDuration } from '../../domain/duration.ts';
 import { BackupError } from '../../domain/errors.ts';
-import type { ArchiveType } from '../../domain/manifest.ts';
+import type { ArchiveType, Manifest } from '../../domain/manifest.ts';
 import { plural } from '../../domain/plural.ts';
 import { POSTGRES_URI_START } from '../../domain/postgres-uri.ts';
 import { formatSize } from '../../domain/size.ts';
@@ -42,6 +42,11 @@ const FLAGS_OF = {
   files: ['path', 'overwrite', 'outsideLinks'],
 } as const satisfies Record<ArchiveType, readonly (keyof RestoreFlags)[]>;
 
+/** Those that are given as `--no-…`. */
+const DENIED = new Set<keyof RestoreFlags>(['owner', 'transaction']);
+/** A misspelt `postgresql://` is no directory to be made. */
+const OTHER_URI = /^[a-z][a-z0-9+.-]*:\/\//i;
+
 /** `cofre restore`: puts one archive back, after it was verified, and compares what stands there with it. */
 export async function restore(
   session: Session,
@@ -56,8 +61,7 @@ export async function restore(
   }
   const { context } = await session.open({ write: false });
   const filename = chooseArchive(context, named, flags);
-  const { type, format } = await context.catalogue.read(filename);
-  checkFlags(flags, to, type, format);
+  checkFlags(flags, to, await context.catalogue.read(filename));
   const { actor, signal } = session;
   using progress = openProgress(!session.json);
   const tell = stepProgress(progress);
@@ -131,11 +135,23 @@ function chooseArchive(
   );
 }
 
+/** `2026-11-24`, with a time of day or without, in the zone that is given or in that of this machine. */
+const ISO_TIME =
+  /^(\d{4}-\d{2}-(\d{2}))(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?) ?(Z|[+-]\d{2}(?::?\d{2})?)?)?$/i;
+
+/** Date alone would take `3`, and `yesterday 1`, for days of the year 2001. */
 function parseTime(text: string): Date {
-  const at = parseTimestamp(text) ?? new Date(text);
-  if (!Number.isNaN(at.getTime())) return at;
+  const [, day, ofMonth, time = '00:00', zone = ''] = ISO_TIME.exec(text) ?? [];
+  const exact = zone.replace(
+    /^([+-]\d{2})(?::?(\d{2}))?$/,
+    (_all, hours, minutes = '00') => `${hours}:${minutes}`,
+  );
+  const at = parseTimestamp(text) ?? new Date(`${day}T${time}${exact}`);
+  // Date makes the second of March of a 30th of February.
+  const isDay = day === undefined || new Date(`${day}T00:00Z`).getUTCDate() === Number(ofMonth);
+  if (!Number.isNaN(at.getTime()) && isDay) return at;
   throw new BackupError('USAGE', `--at is ${JSON.stringify(text)}, which is no time`, {
-    hint: 'Write it as 2026-11-24T02:00:00Z, as 2026-11-24 02:00 (in the time zone of this machine), or as the names of archives do: 20261124_020000 (UTC).',
+    hint: 'Write it as 2026-11-24T02:00:00Z, as 2026-11-24 02:00 or 2026-11-24 (in the time zone of this machine), or as the names of archives do: 20261124_020000 (UTC).',
   });
 }
 
@@ -148,29 +164,34 @@ function parseJobs(text: string | undefined): number {
   });
 }
 
-function checkFlags(flags: RestoreFlags, to: string, type: ArchiveType, format: string): void {
+function checkFlags(flags: RestoreFlags, to: string, { type, format, source }: Manifest): void {
   const isUri = POSTGRES_URI_START.test(to);
-  if (isUri !== (type === 'database')) {
-    const wanted =
-      type === 'database' ? 'a connection URI such as postgresql://user@host/database' : 'a directory';
-    throw new BackupError(
-      'USAGE',
-      `an archive of ${type === 'database' ? 'a database' : 'files'} is restored to ${wanted}`,
-      {
-        hint: `Correct --to, which is ${isUri ? 'a connection URI' : 'a path'}.`,
-      },
-    );
+  if (isUri !== (type === 'database') || (!isUri && OTHER_URI.test(to))) {
+    const [what, wanted] =
+      type === 'database'
+        ? ['a database', 'a connection URI such as postgresql://user@host/database']
+        : ['files', 'a directory'];
+    const given = isUri ? 'a connection URI' : OTHER_URI.test(to) ? 'a URI of another kind' : 'a path';
+    throw new BackupError('USAGE', `an archive of ${what} is restored to ${wanted}`, {
+      hint: `Correct --to, which is ${given}.`,
+    });
   }
   const other = type === 'database' ? 'files' : 'database';
   refuseFlags(flags, FLAGS_OF[other], `an archive of ${other === 'files' ? 'files' : 'a database'}`);
+  if (isGlobalsSource(source)) {
+    refuseFlags(flags, [...FLAGS_OF.database, ...DENIED], 'an archive of a database, not with one of roles');
+  }
   if (format === 'plain') refuseFlags(flags, ['schema', 'table', 'jobs'], 'the custom format');
+  else refuseFlags(flags, ['transaction'], 'the plain format');
 }
 
 function refuseFlags(flags: RestoreFlags, names: readonly (keyof RestoreFlags)[], what: string): void {
-  const given = names.find((name) => flags[name] !== undefined);
+  const given = names.find((name) => (DENIED.has(name) ? flags[name] === false : flags[name] !== undefined));
   if (given === undefined) return;
   const flag = given.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new BackupError('USAGE', `--${flag} goes with ${what} only`, { hint: 'Leave it out.' });
+  throw new BackupError('USAGE', `--${DENIED.has(given) ? 'no-' : ''}${flag} goes only with ${what}`, {
+    hint: 'Leave it out.',
+  });
 }
 
 function describe({
@@ -190,11 +211,11 @@ function describe({
     restored === undefined
       ? ''
       : 'tables' in restored
-        ? `: ${plural(restored.tables, 'table')} with ${plural(restored.rows, 'row')}`
-        : `: ${plural(restored.entries, 'entry')} with ${formatSize(restored.bytes)} of data`;
+        ? `: ${plural(restored.tables, 'table')} with ${plural(restored.rows, 'row')}, as recorded`
+        : `: ${plural(restored.entries, 'entry')} with ${formatSize(restored.bytes)} of data, as recorded`;
   const summary =
     differences.length === 0
-      ? `restored ${filename} into ${target} in ${formatDuration(duration_ms)}${figures}, as recorded`
+      ? `restored ${filename} into ${target} in ${formatDuration(duration_ms)}${figures}`
       : `restored ${filename} into ${target}, BUT what stands there is not what was recorded:`;
   return [...lines, summary, ...differences.map((difference) => `  ${difference}`)].join('\n');
 }

@@ -5,9 +5,10 @@ import { childOutput } from '../../lib/child.ts';
 import { connect } from '../../postgres/connect.ts';
 import { queryError } from '../../postgres/connect-errors.ts';
 import { resolveConnection } from '../../postgres/connection-params.ts';
-import { connectionString, programEnvironment } from '../../postgres/libpq-program.ts';
+import { connectionString } from '../../postgres/libpq-program.ts';
 import { readServerFacts } from '../../postgres/server-facts.ts';
 import { findTool } from '../../postgres/tools.ts';
+import { dumpEnvironment, dumpParams } from './dump-session.ts';
 import { runGlobalsPreflight } from './globals-preflight.ts';
 import { dumpError } from './pg-dump.ts';
 import { assertUri } from './uri.ts';
@@ -65,15 +66,16 @@ export class GlobalsSource implements Source {
         tool_version: tool.version,
         ...(systemIdentifier === undefined ? {} : { system_identifier: systemIdentifier }),
       };
+      const ofDump = await dumpParams(session, params);
       const args = [
-        `--dbname=${connectionString(params, session.target, tool.major)}`,
+        `--dbname=${connectionString(ofDump, session.target, tool.major)}`,
         // The database of the connection string is ignored; without this, it is `postgres` or `template1`.
         `--database=${database}`,
         '--no-password',
         '--globals-only',
         ...(passwords ? [] : ['--no-role-passwords']),
       ];
-      const env = programEnvironment(this.#env, session.password);
+      const env = dumpEnvironment(this.#env, session.password);
       return {
         facts,
         stream: readGlobals(tool.path, args, env, signal),

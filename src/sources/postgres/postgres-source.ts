@@ -5,11 +5,13 @@ import { takeAdvisoryLock } from './advisory-lock.ts';
 import { connect } from '../../postgres/connect.ts';
 import { queryError } from '../../postgres/connect-errors.ts';
 import { type ConnectionParams, resolveConnection } from '../../postgres/connection-params.ts';
-import { connectionString, programEnvironment } from '../../postgres/libpq-program.ts';
+import { readDatabaseLocale } from '../../postgres/database-locale.ts';
+import { connectionString } from '../../postgres/libpq-program.ts';
+import { dumpEnvironment, dumpParams } from './dump-session.ts';
 import { type DumpFormat, dumpArguments, dumpError } from './pg-dump.ts';
 import { runPreflight } from './preflight.ts';
 import type { Filters } from './selection.ts';
-import { readDatabaseLocale, readServerFacts } from '../../postgres/server-facts.ts';
+import { readServerFacts } from '../../postgres/server-facts.ts';
 import type { Session } from '../../postgres/session.ts';
 import { findTool, type Tool } from '../../postgres/tools.ts';
 import { assertUri } from './uri.ts';
@@ -69,11 +71,12 @@ export class PostgresSource implements Source {
     const session = await connect(params, this.#env, signal);
     try {
       const { facts, tool } = await this.#prepare(session, signal);
+      const ofDump = await dumpParams(session, params);
       const held = this.#options.exclusive ? session : undefined;
       if (held === undefined) await session[Symbol.asyncDispose]();
       return {
         facts,
-        stream: this.#stream(params, session, held, tool, signal),
+        stream: this.#stream(ofDump, session, held, tool, signal),
         remarks: () => ({ changed: [], incomplete: [] }),
       };
     } catch (error) {
@@ -115,7 +118,7 @@ export class PostgresSource implements Source {
       filters: this.#filters,
       lockWaitTimeout_ms: this.#options.lockWaitTimeout_ms,
     });
-    const env = programEnvironment(this.#env, password);
+    const env = dumpEnvironment(this.#env, password);
     const dump = readDump({ tool, args, env, held, source: this.name, signal });
     return {
       [Symbol.asyncIterator]: () => ({

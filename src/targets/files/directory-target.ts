@@ -17,7 +17,7 @@ import { Pace } from './pace.ts';
 import { rawPath } from './raw-path.ts';
 import { restoreFailure } from './restore-failure.ts';
 import { Staging } from './staging.ts';
-import { findPlace, occupantsOf, refused, type TargetPlace } from './target-place.ts';
+import { findPlace, leftoversBeside, occupantsOf, refused, type TargetPlace } from './target-place.ts';
 import { ArchiveExaminer } from './tree-examiner.ts';
 
 /** A directory that a files archive is restored into: an empty one, one to merge into, or one to be made. */
@@ -34,7 +34,13 @@ export class DirectoryTarget implements FilesTarget {
     const place = findPlace(this.#path);
     const { path, exists } = place;
     const { free_bytes } = await spaceAt(place.holder);
-    return { path, exists, occupants: await occupantsOf(place), free_bytes };
+    return {
+      path,
+      exists,
+      occupants: await occupantsOf(place),
+      leftovers: leftoversBeside(place),
+      free_bytes,
+    };
   }
 
   examine(options: ExtractOptions): TreeExaminer {

@@ -1,5 +1,5 @@
 import { accessSync, constants, lstatSync, opendirSync, statSync } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { BackupError } from '../../domain/errors.ts';
 import { isMountPoint } from '../../lib/mounts.ts';
 import { codeOf, displayPath, type RawPath } from './raw-path.ts';
@@ -63,6 +63,13 @@ export async function occupantsOf(place: TargetPlace): Promise<string[]> {
   const beyond = occupants.length - told.length;
   if (beyond === 0) return told;
   return [...told, names.length === MAX_LOOKED_AT ? 'and many more' : `and ${beyond} more`];
+}
+
+/** Paths beside a target that is to be made; in one that is there they are occupants. */
+export function leftoversBeside({ exists, holder }: TargetPlace): string[] {
+  if (exists) return [];
+  const left = namesIn(holder).filter((name) => name.startsWith(STAGING_PREFIX));
+  return left.map((name) => join(holder, displayPath(name)));
 }
 
 function describe(name: RawPath): string {

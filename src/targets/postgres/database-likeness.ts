@@ -1,5 +1,6 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { DatabaseLocale } from '../../domain/manifest.ts';
+import { readLocaleOf } from '../../postgres/database-locale.ts';
 import type { Session } from '../../postgres/session.ts';
 
 /** Parameters whose stored value is a list of quoted identifiers; pg_dump has the same list. */
@@ -38,11 +39,7 @@ interface Grant {
 export async function readLikeness(
   session: Session,
   database: string,
-  major: number,
 ): Promise<DatabaseLikeness | undefined> {
-  const provider =
-    major >= 15 ? "CASE datlocprovider WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END" : 'NULL';
-  const providerLocale = major >= 17 ? 'datlocale' : major >= 15 ? 'daticulocale' : 'NULL';
   const [row] = await session.query<{
     oid: string;
     owner: string;
@@ -51,38 +48,26 @@ export async function readLikeness(
     is_template: boolean;
     comment: string | null;
     has_acl: boolean;
-    encoding: string;
-    collate: string;
-    ctype: string;
-    provider: string | null;
-    provider_locale: string | null;
   }>(
     `SELECT d.oid, pg_catalog.pg_get_userbyid(datdba) AS owner, 
             CASE WHEN dattablespace <> (SELECT dattablespace FROM pg_catalog.pg_database WHERE datname = 'template0')
                  THEN spcname END AS tablespace,
             datconnlimit AS connection_limit, datistemplate AS is_template,
-            pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, datacl IS NOT NULL AS has_acl,
-            pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype,
-            ${provider} AS provider, ${providerLocale} AS provider_locale
+            pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, datacl IS NOT NULL AS has_acl
        FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = dattablespace
       WHERE datname = $1`,
     [database],
   );
-  if (row === undefined) return undefined;
-  const { owner, tablespace, encoding, collate, ctype, provider: kind, provider_locale } = row;
+  const locale = await readLocaleOf(session, database);
+  if (row === undefined || locale === undefined) return undefined;
+  const { owner, tablespace } = row;
   return {
     owner,
     ...(tablespace === null ? {} : { tablespace }),
     connectionLimit: row.connection_limit,
     isTemplate: row.is_template,
     comment: row.comment,
-    locale: {
-      encoding,
-      collate,
-      ctype,
-      ...(kind === null ? {} : { provider: kind }),
-      ...(provider_locale === null ? {} : { provider_locale }),
-    },
+    locale,
     grants: row.has_acl ? await readGrants(session, row.oid) : null,
     settings: await readSettings(session, row.oid),
   };

@@ -1,7 +1,7 @@
 import { escapeIdentifier } from 'pg';
 import type { DatabaseLocale } from '../../domain/manifest.ts';
 import type { Session } from '../../postgres/session.ts';
-import { createDatabase } from './create-database.ts';
+import { createTargetDatabase } from './create-database.ts';
 import { findOccupants } from './occupants.ts';
 import { endSessions } from './sessions.ts';
 import type { TargetServer } from './target-server.ts';
@@ -80,7 +80,7 @@ export class CreatedPlace implements Place {
     signal: AbortSignal,
   ): Promise<CreatedPlace> {
     await using session = await server.openBeside(database, signal);
-    const remarks = await createDatabase(session, major, { name: database, locale });
+    const remarks = await createTargetDatabase(session, major, { name: database, locale });
     return new CreatedPlace(server, database, major, remarks);
   }
 

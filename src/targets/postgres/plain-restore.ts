@@ -6,6 +6,7 @@ import { assertSucceeded, type Child, type Exit, startChild } from '../../lib/ch
 import type { Tool } from '../../postgres/tools.ts';
 import { DumpFilter } from './dump-filter.ts';
 import { programMessage } from './restore-errors.ts';
+import { settingStatements } from './restore-session.ts';
 import type { ProgramLogin } from './target-server.ts';
 
 /** Of what psql prints, which is the results of `setval` and the like, its end. */
@@ -26,12 +27,14 @@ export interface PlainRestoreOptions {
   singleTransaction: boolean;
   /** Names of all parameters of the server. */
   parameters: ReadonlySet<string>;
+  /** Set before the dump begins. */
+  settings: ReadonlyMap<string, string>;
 }
 
 /** What is known of a restore by psql that did not succeed. */
 export class PlainRestoreError extends Error {
   override readonly name = 'PlainRestoreError';
-  /** Whether psql had been told to commit. */
+  /** Whether psql had been told to commit all of it at once. */
   readonly committing: boolean;
 
   constructor(cause: unknown, committing: boolean) {
@@ -56,7 +59,11 @@ export async function restorePlain(
   const restricts = knowsRestrict(psql);
   const filter = new DumpFilter({ ...options, psqlRestricts: restricts });
   const marker = randomBytes(16).toString('hex');
-  const opening = [...(restricts ? [`\\restrict ${marker}`] : []), ...(singleTransaction ? ['BEGIN;'] : [])];
+  const opening = [
+    ...(restricts ? [`\\restrict ${marker}`] : []),
+    ...settingStatements(options.settings),
+    ...(singleTransaction ? ['BEGIN;'] : []),
+  ];
   let committing = false;
   let child: Child | undefined;
   try {
@@ -92,7 +99,7 @@ export async function restorePlain(
   } catch (error) {
     child?.kill();
     await child?.exited;
-    throw new PlainRestoreError(signal.aborted ? signal.reason : error, committing);
+    throw new PlainRestoreError(signal.aborted ? signal.reason : error, committing && singleTransaction);
   }
 }
 

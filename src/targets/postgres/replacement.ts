@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { escapeIdentifier } from 'pg';
 import { BackupError } from '../../domain/errors.ts';
 import type { Session } from '../../postgres/session.ts';
-import { createDatabase } from './create-database.ts';
+import { createTargetDatabase } from './create-database.ts';
 import { type DatabaseLikeness, likenessStatements, readLikeness } from './database-likeness.ts';
 import { dropAgain, dropDatabase, type Place, reasonOf } from './place.ts';
 import { sessionsIn } from './sessions.ts';
@@ -47,7 +47,7 @@ export class ReplacementPlace implements Place {
     signal: AbortSignal,
   ): Promise<ReplacementPlace> {
     await using session = await server.openBeside(replaced, signal);
-    const likeness = await readLikeness(session, replaced, major);
+    const likeness = await readLikeness(session, replaced);
     if (likeness === undefined) throw new BackupError('TARGET_REFUSED', `the database "${replaced}" is gone`);
     await assertUnused(session, replaced);
     const place = new ReplacementPlace(server, replaced, major, likeness);
@@ -59,7 +59,7 @@ export class ReplacementPlace implements Place {
     const { owner, locale, tablespace } = this.#likeness;
     const name = this.database;
     const wanted = { name, owner, locale, ...(tablespace === undefined ? {} : { tablespace }) };
-    this.remarks.push(...(await createDatabase(session, this.#major, wanted)));
+    this.remarks.push(...(await createTargetDatabase(session, this.#major, wanted)));
     try {
       // Whether the role may do all this is known now and not after hours of restoring. Only tried, since
       // some settings, as default_transaction_read_only, would be in the way.

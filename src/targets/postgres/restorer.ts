@@ -8,6 +8,7 @@ import type {
 import { findTool, type Tool } from '../../postgres/tools.ts';
 import { asPlainDump, entryArguments, restoreParallel } from './custom-restore.ts';
 import { restorePlain } from './plain-restore.ts';
+import { prepareSession, type RestoreSession } from './restore-session.ts';
 import { spool } from './spool.ts';
 import type { TargetServer } from './target-server.ts';
 
@@ -71,36 +72,42 @@ async function openCustom(parts: RestorerParts, signal: AbortSignal): Promise<Re
     if (psql !== undefined) {
       return await viaPsql(parts, psql, database, asPlainDump(pgRestore, childEnv, args, signal), signal);
     }
-    const login = server.login(database, pgRestore.major, applicationName);
+    const { settings, remarks } = await prepare(parts, database, signal);
+    const login = server.login(database, pgRestore.major, applicationName, settings);
     await restoreParallel(pgRestore, login, options.jobs, args, signal);
-    return [];
+    return remarks;
   };
 }
 
 async function viaPsql(
-  { server, options, applicationName }: RestorerParts,
+  parts: RestorerParts,
   psql: Tool,
   database: string,
   raw: ByteStream,
   signal: AbortSignal,
 ): Promise<string[]> {
-  const parameters = await readParameters(server, database, signal);
+  const { server, options, applicationName } = parts;
+  const { parameters, settings, remarks } = await prepare(parts, database, signal);
   const { owners, singleTransaction } = options;
   const login = server.login(database, psql.major, applicationName);
-  const dropped = await restorePlain(raw, { psql, login, owners, singleTransaction, parameters }, signal);
-  return dropped.map((name) => `the server does not know the parameter ${name}, so it was not set`);
+  const dropped = await restorePlain(
+    raw,
+    { psql, login, owners, singleTransaction, parameters, settings },
+    signal,
+  );
+  return [
+    ...remarks,
+    ...dropped.map((name) => `the server does not know the parameter ${name}, so it was not set`),
+  ];
 }
 
-async function readParameters(
-  server: TargetServer,
+async function prepare(
+  { server, options }: RestorerParts,
   database: string,
   signal: AbortSignal,
-): Promise<ReadonlySet<string>> {
+): Promise<RestoreSession> {
   await using session = await server.open(database, signal);
-  const rows = await session.query<{ name: string }>(
-    'SELECT lower(name) AS name FROM pg_catalog.pg_settings',
-  );
-  return new Set(rows.map(({ name }) => name));
+  return await prepareSession(session, options.locale);
 }
 
 /** One as new as the server where there is one, else any: psql sends what it is given to a server of any version. */

@@ -7,7 +7,7 @@ import {
   resolveConnection,
   type Target,
 } from '../../postgres/connection-params.ts';
-import { connectionString, programEnvironment } from '../../postgres/libpq-program.ts';
+import { connectionString, programEnvironment, withSettings } from '../../postgres/libpq-program.ts';
 import type { Session } from '../../postgres/session.ts';
 
 /** Databases that nearly every server has, for what cannot be done from within the one that is restored. */
@@ -102,9 +102,15 @@ export class TargetServer {
   /**
    * For a program of that major version, after a session was opened.
    * @param applicationName tells its sessions from all others.
+   * @param settings that its sessions begin with; where there are any, not through some poolers.
    */
-  login(database: string, major: number, applicationName: string): ProgramLogin {
-    const params = { ...this.#paramsOf(database), applicationName };
+  login(
+    database: string,
+    major: number,
+    applicationName: string,
+    settings: ReadonlyMap<string, string> = new Map(),
+  ): ProgramLogin {
+    const params = { ...withSettings(this.#paramsOf(database), settings), applicationName };
     const target = this.#chosen;
     if (target === undefined) throw new RangeError('no session was opened before a program is started');
     return {

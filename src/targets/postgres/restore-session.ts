@@ -1,0 +1,47 @@
+import { escapeIdentifier, escapeLiteral } from 'pg';
+import type { DatabaseLocale } from '../../domain/manifest.ts';
+import { isLocaleRefusal } from '../../postgres/create-database.ts';
+import type { Session } from '../../postgres/session.ts';
+
+/** How the sessions that restore must begin. */
+export interface RestoreSession {
+  /** Names of all parameters of the server. */
+  parameters: ReadonlySet<string>;
+  /** By which the server reads data as they were written, and which a dump does not set; those that differ. */
+  settings: ReadonlyMap<string, string>;
+  /** For people: what cannot be set. */
+  remarks: string[];
+}
+
+/** @param session in the database that is restored into, as the role that restores. */
+export async function prepareSession(
+  session: Session,
+  locale: DatabaseLocale | undefined,
+): Promise<RestoreSession> {
+  const rows = await session.query<{ name: string; setting: string | null }>(
+    'SELECT lower(name) AS name, setting FROM pg_catalog.pg_settings',
+  );
+  const found = new Map(rows.map(({ name, setting }) => [name, setting]));
+  const settings = new Map<string, string>();
+  const remarks: string[] = [];
+  // Without it, an element of an array that is NULL becomes the text "NULL".
+  if (found.get('array_nulls') === 'off') settings.set('array_nulls', 'on');
+  const monetary = locale?.monetary;
+  if (monetary !== undefined && found.get('lc_monetary') !== monetary) {
+    try {
+      await session.query("SELECT pg_catalog.set_config('lc_monetary', $1, false)", [monetary]);
+      settings.set('lc_monetary', monetary);
+    } catch (error) {
+      if (!isLocaleRefusal(error)) throw error;
+      remarks.push(
+        `the locale ${monetary}, by which the archive writes money, is not on this server: amounts of type money were read by ${found.get('lc_monetary')}`,
+      );
+    }
+  }
+  return { parameters: new Set(found.keys()), settings, remarks };
+}
+
+/** Statements that set them. */
+export function settingStatements(settings: ReadonlyMap<string, string>): string[] {
+  return [...settings].map(([name, value]) => `SET ${escapeIdentifier(name)} TO ${escapeLiteral(value)};`);
+}
