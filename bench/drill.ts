@@ -1,6 +1,7 @@
 /**
  * Figures of verifying, restoring and drilling a database, beside those of the standard programs, as a Markdown
- * table: `npm run bench:drill -- [--megabytes 1000] [--runs 3] [--directory DIR]`. Nothing is left behind.
+ * table: `npm run bench:drill -- [--megabytes 1000] [--runs 3] [--format plain|custom] [--directory DIR]`. Nothing is
+ * left behind.
  */
 import { mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
 import { cpus, release, tmpdir, totalmem } from 'node:os';
@@ -195,9 +196,12 @@ const { values } = parseArgs({
     megabytes: { type: 'string', default: '1000' },
     runs: { type: 'string', default: '3' },
     directory: { type: 'string', default: tmpdir() },
+    format: { type: 'string' },
   },
 });
 const megabytes = positive(values.megabytes, '--megabytes');
+const formats = FORMATS.filter((format) => values.format === undefined || values.format === format);
+if (formats.length === 0) throw new Error(`--format is ${values.format}: it takes ${FORMATS.join(' or ')}`);
 await assertSpace(values.directory, megabytes);
 const directory = await mkdtemp(join(values.directory, 'cofre-bench-'));
 try {
@@ -215,7 +219,7 @@ try {
     note(`making a database of ${size} MB`);
     await makeDatabase(cluster, nameOf(size), size);
     const rows: Row[] = [];
-    for (const format of FORMATS) rows.push(...(await benchFormat(bench, size, format)));
+    for (const format of formats) rows.push(...(await benchFormat(bench, size, format)));
     console.log(table(size, rows, bench.runs));
     await cluster.psql('postgres', `DROP DATABASE ${nameOf(size)}`);
   }

@@ -42,7 +42,7 @@ export async function makeScratchDirectory(
     signal.throwIfAborted();
     const { message } = toBackupError(error);
     throw notProvable(
-      `no directory for the drill can be made in ${parent}: ${message}`,
+      `no temporary directory can be made in ${parent}: ${message}`,
       'Give the user that runs cofre write access to it, or name another as scratch.directory.',
       error,
     );

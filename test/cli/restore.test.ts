@@ -18,7 +18,7 @@ const FILES = 'files_backup_tree_20261118_020000.tar.gz';
 interface Bed extends TestLocation {
   target: FakeDatabaseTarget;
   /** Runs a command line without `restore` at its start. */
-  restore(...argv: string[]): Promise<Answer>;
+  readonly restore: (...argv: string[]) => Promise<Answer>;
 }
 
 /** A location with plain dumps of three days and one archive of each other kind. */

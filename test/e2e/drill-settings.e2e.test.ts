@@ -144,8 +144,9 @@ describe('variables of libpq in the environment', () => {
     const filenames = [...(await bed.backupAll()).values()].map(({ filename }) => filename);
     // What a killed drill has left on the server is found there as well.
     await cluster.createDatabase('cofre_drill_0123456789abcdef');
-    const results = await drill(bed, filenames, ASTRAY);
-    expect(results).toMatchObject([{ verdict: 'proven' }]);
+    const finished = await bed.run(['drill', ...filenames], { env: ASTRAY });
+    expect(finished.json()).toMatchObject({ results: [{ verdict: 'proven' }] });
+    expect(finished.stderr).toContain('had left: cofre_drill_0123456789abcdef');
     expect(await cluster.psql('postgres', "SELECT count(*) FROM pg_database WHERE datname ~ 'cofre'")).toBe(
       '0',
     );

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../../tools/cluster.ts';
 import { withoutPrivileges } from '../support/privileges.ts';
 import { descendantsOf, type ProcessEntry } from '../support/processes.ts';
-import { RestoreBed } from '../support/restoring.ts';
+import { refused, RestoreBed } from '../support/restoring.ts';
+import { smallDisk } from '../support/small-disk.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const DATABASES = 'SELECT datname FROM pg_database ORDER BY 1';
@@ -36,7 +37,7 @@ beforeAll(async () => {
   await source.createDatabase('quick');
   await source.psql('quick', 'CREATE TABLE notes AS SELECT n FROM generate_series(1, 100) n');
   await target.psql('postgres', `CREATE ROLE maker LOGIN CREATEDB PASSWORD '${PASSWORD}'`);
-  bed = await new RestoreBed().fill(
+  bed = await new RestoreBed().backUp(
     [
       { type: 'postgres', name: 'plain', url: source.urlOf('slow') },
       { type: 'postgres', name: 'custom', url: source.urlOf('slow'), format: 'custom' },
@@ -83,39 +84,87 @@ async function tablesIn(database: string): Promise<string> {
   );
 }
 
-/** Three places, and what a restore that ends early leaves of each. */
-const PLACES = [
-  ['plain', 'an empty database', [], 'nothing was changed in the database "D"'],
-  ['plain', 'a new one', ['--create'], 'the database "D" that was made for it was dropped again'],
-  ['custom', 'a new one', ['--create'], 'the database "D" that was made for it was dropped again'],
-  ['custom', 'the place of another', ['--clean'], 'the database "D" is as it was; the database "D_cofre_'],
-] as const;
+interface Place {
+  format: 'plain' | 'custom';
+  flags: string[];
+  /** Tables of the database that is there before. */
+  tables?: string;
+  /** What a restore that is stopped says; D is the name of the database. */
+  stopped: string;
+  /** Databases that one which is killed leaves behind. */
+  killed: string[];
+}
 
-describe.each(PLACES)('a restore of the format %s into %s', (format, what, flags, state) => {
-  const isNew = what === 'a new one';
+const PLACES: [string, Place][] = [
+  [
+    'a plain dump into an empty database',
+    {
+      format: 'plain',
+      flags: [],
+      tables: '',
+      stopped: 'nothing was changed in the database "D"',
+      killed: ['D'],
+    },
+  ],
+  [
+    'a plain dump into a new database',
+    {
+      format: 'plain',
+      flags: ['--create'],
+      stopped: 'the database "D" that was made for it was dropped again',
+      killed: ['D'],
+    },
+  ],
+  [
+    'a custom dump into a new database',
+    {
+      format: 'custom',
+      flags: ['--create'],
+      stopped: 'the database "D" that was made for it was dropped again',
+      killed: ['D'],
+    },
+  ],
+  [
+    'a custom dump into the place of another',
+    {
+      format: 'custom',
+      flags: ['--clean'],
+      tables: 'old',
+      stopped: 'the database "D" is as it was; the database "D_cofre_',
+      killed: ['D', 'D_cofre_X'],
+    },
+  ],
+];
 
+describe.each(PLACES)('a restore of %s', (_what, { format, flags, tables, stopped, killed }) => {
+  /** Makes what is to be there before. */
   async function placeFor(how: string): Promise<{ database: string; args: string[] }> {
     const database = `${format}_${flags.join('').replaceAll('-', '')}_${how}`;
-    if (!isNew) await target.createDatabase(database);
-    if (what === 'the place of another') await target.psql(database, 'CREATE TABLE old (id int)');
+    if (tables !== undefined) await target.createDatabase(database);
+    if (tables === 'old') await target.psql(database, 'CREATE TABLE old (id int)');
     return { database, args: [bed.nameOf(format), '--to', target.urlOf(database), ...flags] };
   }
 
-  async function expectUntouched(database: string): Promise<void> {
-    if (isNew) expect(await target.psql('postgres', DATABASES)).not.toMatch(new RegExp(`^${database}$`, 'm'));
-    else expect(await tablesIn(database)).toBe(what === 'the place of another' ? 'old' : '');
+  /** Databases that were made for it, their names as in the table above; and the tables of the one it is about. */
+  async function stateOf(database: string): Promise<{ names: string[]; tables: string | undefined }> {
+    const all = (await target.psql('postgres', DATABASES)).split('\n');
+    const names = all.filter((name) => name.startsWith(database));
+    const known = names.map((name) => name.replace(database, 'D').replace(/_cofre_\w+$/, '_cofre_X'));
+    return {
+      names: known,
+      tables: names.includes(database) ? ((await tablesIn(database)) ?? '') : undefined,
+    };
   }
 
   test('that is told to stop undoes what it did, and says so', async () => {
     const { database, args } = await placeFor('stopped');
-    const before = await target.psql('postgres', DATABASES);
+    const before = await stateOf(database);
     const finished = await inTheMiddle(args, (pid) => process.kill(pid, 'SIGINT'));
     expect(finished.status).toBe(1);
     const { error } = JSON.parse(finished.stdout) as { error: { code: string; message: string } };
     expect(error.code).toBe('CANCELLED');
-    expect(error.message).toContain(`cancelled by a signal; ${state.replaceAll('D', database)}`);
-    expect(await target.psql('postgres', DATABASES)).toBe(before);
-    await expectUntouched(database);
+    expect(error.message).toContain(`cancelled by a signal; ${stopped.replaceAll('D', database)}`);
+    expect(await stateOf(database)).toEqual(before);
     expect(bed.left()).toEqual([]);
     expect(bed.ended('@restore').at(-1)).toMatchObject({
       outcome: 'cancelled',
@@ -128,18 +177,11 @@ describe.each(PLACES)('a restore of the format %s into %s', (format, what, flags
     const finished = await inTheMiddle(args, (pid) => process.kill(pid, 'SIGKILL'));
     expect(finished.signal).toBe('SIGKILL');
     await whenQuiet();
-    const names = (await target.psql('postgres', DATABASES)).split('\n');
-    const made = names.filter((name) =>
-      name.startsWith(what === 'the place of another' ? `${database}_cofre_` : database),
-    );
-    if (isNew) expect(made).toEqual([database]);
-    else await expectUntouched(database);
-    // What it had made is what docs and architecture say, and no more; a plain dump is committed at its end only.
-    if (what === 'the place of another') expect(made).toHaveLength(1);
-    if (format === 'plain') expect(await tablesIn(database)).toBe('');
-    for (const name of what === 'an empty database' ? [] : made) {
-      await target.psql('postgres', `DROP DATABASE "${name}" WITH (FORCE)`);
-    }
+    const left = await stateOf(database);
+    expect(left.names).toEqual(killed);
+    // What was there is there, and a plain dump is committed at its end only.
+    expect(left.tables).toBe(format === 'custom' && tables === undefined ? left.tables : (tables ?? ''));
+    if (tables === undefined) await target.psql('postgres', `DROP DATABASE "${database}" WITH (FORCE)`);
     const again = await bed.restore(args);
     expect(again.answer).toMatchObject({ success: true, restored: { tables: 2, rows: 60_001 } });
     expect(bed.left()).toEqual([]);
@@ -170,6 +212,31 @@ test('an archive that is cut off while it is read is not committed', async () =>
     },
   });
   expect(await tablesIn('cut')).toBe('');
+});
+
+test('an archive in the custom format that cannot be unpacked says where there is no room', async () => {
+  using copy = bed.copy();
+  using disk = smallDisk(join(copy.dir, 'disk'), 100_000, true);
+  if (disk.kind !== 'tmpfs') return;
+  copy.configure({ scratch: { directory: disk.path }, jobs: {} });
+  const args = [copy.nameOf('custom'), '--to', target.urlOf('roomy'), '--create'];
+  expect(await refused(target, args, copy)).toMatchObject({
+    code: 'SPACE_LOW',
+    message: expect.stringMatching(
+      new RegExp(
+        `cannot be unpacked in ${disk.path}/\\S+: .* are free, the archive takes .*; nothing was changed$`,
+      ),
+    ),
+    hint: expect.stringContaining('scratch.directory'),
+  });
+  copy.configure({ scratch: { directory: join(copy.dir, 'nowhere') }, jobs: {} });
+  const { code, message } = await refused(target, args, copy);
+  expect({ code, message }).toEqual({
+    code: 'RESTORE_FAILED',
+    message: expect.stringMatching(
+      /^no temporary directory can be made in .*nowhere: .*; nothing was changed$/,
+    ),
+  });
 });
 
 describe('a password', () => {

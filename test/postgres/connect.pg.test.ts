@@ -56,7 +56,7 @@ const WHOAMI = `SELECT concat_ws('|', current_user, current_database(), coalesce
   AS me FROM pg_stat_ssl WHERE pid = pg_backend_pid()`;
 
 it('the variables of this process do not count, those of the environment given do', async () => {
-  const mine = { PGOPTIONS: '-c work_mem=7MB', PGREPLICATION: 'database', PGAPPNAME: 'mine', PGPORT: '1' };
+  const mine = { PGOPTIONS: '-c work_mem=7MB', PGREPLICATION: 'true', PGAPPNAME: 'mine', PGPORT: '1' };
   Object.assign(process.env, mine);
   try {
     const params = await resolveConnection(open.urlOf('postgres'), env());

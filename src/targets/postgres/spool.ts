@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { BackupError } from '../../domain/errors.ts';
+import { BackupError, type ErrorCode } from '../../domain/errors.ts';
 import type { ByteStream } from '../../domain/ports.ts';
 import { formatSize } from '../../domain/size.ts';
 
@@ -18,14 +18,24 @@ export async function spool(
 ): Promise<string> {
   const { bavail, bsize } = await statfs(directory);
   const free_bytes = bavail * bsize;
+  const takes = `the archive takes ${formatSize(raw_size)}`;
   if (free_bytes < raw_size) {
-    const sizes = `${formatSize(free_bytes)} are free, the archive takes ${formatSize(raw_size)}`;
-    throw new BackupError('SPACE_LOW', `the archive cannot be unpacked in ${directory}: ${sizes}`, {
-      path: directory,
-      hint: 'Free space there, or name a directory on a larger disk with TMPDIR.',
-    });
+    throw notUnpacked('SPACE_LOW', directory, `${formatSize(free_bytes)} are free, ${takes}`);
   }
   const path = join(directory, 'archive.dump');
-  await pipeline(raw, createWriteStream(path, { mode: 0o600, flags: 'wx' }), { signal });
+  try {
+    await pipeline(raw, createWriteStream(path, { mode: 0o600, flags: 'wx' }), { signal });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    throw notUnpacked('DISK_FULL', directory, `no space is left, ${takes}`, error);
+  }
   return path;
+}
+
+function notUnpacked(code: ErrorCode, directory: string, why: string, cause?: unknown): BackupError {
+  return new BackupError(code, `the archive cannot be unpacked in ${directory}: ${why}`, {
+    path: directory,
+    hint: 'Free space there, or name a directory on a larger disk as scratch.directory.',
+    cause,
+  });
 }
