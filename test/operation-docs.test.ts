@@ -20,9 +20,12 @@ test('promtool accepts the alert rules of the docs', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'cofre-rules-'));
   try {
     const file = join(directory, 'rules.yml');
-    await writeFile(file, example('groups:'));
+    const rules = example('groups:');
+    await writeFile(file, rules);
+    const count = rules.match(/^ +- alert: /gm)?.length ?? 0;
+    expect(count).toBeGreaterThan(5);
     const { stdout } = await run(requirePromtool(), ['check', 'rules', file]);
-    expect(stdout).toContain('SUCCESS: 8 rules found');
+    expect(stdout).toContain(`SUCCESS: ${count} rules found`);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
