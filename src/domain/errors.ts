@@ -39,7 +39,7 @@ export const ERROR_CODES = {
   TARGET_REFUSED:
     'The target of a restore is not empty, is the source itself, or cannot be what is asked for.',
   ARCHIVE_UNSAFE: 'An entry of the archive would lead out of the target of a restore, or is a device.',
-  RESTORE_FAILED: 'The archive was not restored; the message says in what state the target is.',
+  RESTORE_FAILED: 'The archive was not restored as it was recorded; the message says in what state the target is.',
   NOT_PROVABLE: 'This machine lacks what the drill of an archive needs.',
   DRILL_FAILED: 'A drill found that an archive does not restore to what was recorded of it.',
   ADDRESS_IN_USE: 'The address of the HTTP server is taken or not of this machine.',

@@ -26,6 +26,9 @@ export interface RunStarted {
   /** The due time this run answers, for scheduled and made-up runs. ISO 8601, UTC. */
   due?: string;
   sources: string[];
+  /** Restores: the archive, and where it goes, for people and without a password. */
+  filename?: string;
+  target?: string;
 }
 
 export interface RunEnded {
@@ -36,6 +39,8 @@ export interface RunEnded {
   trigger: Trigger;
   actor: string;
   due?: string;
+  filename?: string;
+  target?: string;
   outcome: Outcome;
   duration_ms: number;
   /** Filenames of what the run added. */

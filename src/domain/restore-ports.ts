@@ -54,6 +54,8 @@ export type Lacking = Pick<DumpNeeds, 'roles' | 'extensions' | 'tablespaces'>;
 export interface DatabaseTarget {
   /** For people: how what the last restore made differs from what was wanted; complete once it has ended. */
   readonly remarks: readonly string[];
+  /** As `DatabaseTargetState.description`, without connecting. Throws CONFIG_INVALID. */
+  describe(): Promise<string>;
   /** Throws what connecting throws. */
   look(signal: AbortSignal): Promise<DatabaseTargetState>;
   /** Found before hours of restoring end at the last statement. */
@@ -153,6 +155,8 @@ export interface TreeExaminer {
 
 /** A directory that a files archive is restored into. */
 export interface FilesTarget {
+  /** Absolute, whether it exists or not. */
+  readonly path: string;
   look(): Promise<FilesTargetState>;
   examine(options: ExtractOptions): TreeExaminer;
   /**

@@ -2,7 +2,10 @@ import type { AnomalyRecord, DrillRecord, RunEnded, RunError, RunStarted } from 
 import type { Outcome, Trigger } from './manifest.ts';
 
 /** What the lines of one run have in common. */
-export type RunIdentity = Pick<RunStarted, 'run' | 'job' | 'trigger' | 'actor' | 'due'>;
+export type RunIdentity = Pick<
+  RunStarted,
+  'run' | 'job' | 'trigger' | 'actor' | 'due' | 'filename' | 'target'
+>;
 
 /** Which run of a job it is, why and for whom. */
 export interface RunOccasion {
@@ -55,6 +58,14 @@ export function endedEntry(identity: RunIdentity, startedAt: Date, endedAt: Date
 }
 
 /** One by one, since an entry of the journal can stand for an identity and has more. */
-function fieldsOf({ run, job, trigger, actor, due }: RunIdentity): RunIdentity {
-  return { run, job, trigger, actor, ...(due === undefined ? {} : { due }) };
+function fieldsOf({ run, job, trigger, actor, due, filename, target }: RunIdentity): RunIdentity {
+  return {
+    run,
+    job,
+    trigger,
+    actor,
+    ...(due === undefined ? {} : { due }),
+    ...(filename === undefined ? {} : { filename }),
+    ...(target === undefined ? {} : { target }),
+  };
 }

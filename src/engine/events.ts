@@ -169,7 +169,10 @@ export class Events {
   restoreEnded(scope: Scope, filename: string, target: string, differences: readonly string[]): void {
     const fields = { ...scope, step: 'restore', filename, target, differences };
     if (differences.length === 0) this.#log.info(fields, `restored ${filename} into ${target}`);
-    else this.#log.error(fields, `restored ${filename} into ${target}, which is not as it was recorded`);
+    else {
+      this.#metrics.errors.inc({ step: 'restore' });
+      this.#log.error(fields, `restored ${filename} into ${target}, which is not as it was recorded`);
+    }
   }
 
   scratchSwept(name: string): void {

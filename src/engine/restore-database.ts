@@ -54,7 +54,7 @@ class DatabaseRestore {
     const { state, globals, needs } = await beforeTouching(this.#signal, () => this.#prepare());
     if (this.#request.dryRun) return this.#planned(state, globals);
     const made = globals === undefined ? [] : await this.#applyGlobals(globals);
-    if (globals === this.#manifest) return this.#report(state, []);
+    if (globals === this.#manifest) return this.#report(state);
     try {
       if (globals !== undefined) await this.#refuseLacking(needs);
       await this.#restore(state);
@@ -88,7 +88,7 @@ class DatabaseRestore {
     const { filename, format } = this.#manifest;
     const { create, clean, jobs, singleTransaction, owners, schemas, tables } = this.#flags;
     if (globals !== undefined) this.#steps.push(globalsStep(globals));
-    if (globals === this.#manifest) return this.#report(state, []);
+    if (globals === this.#manifest) return this.#report(state);
     if (create && !state.exists) this.#steps.push(`create the database ${state.description}`);
     const how =
       format === 'plain'
@@ -103,7 +103,7 @@ class DatabaseRestore {
       this.#steps.push(`put it in the place of ${state.description}, which holds ${some(state.occupants)}`);
     }
     this.#steps.push('count the rows of each table and compare them with the manifest');
-    return this.#report(state, []);
+    return this.#report(state);
   }
 
   /** Throws ARCHIVE_CORRUPT unless the stored bytes are what the manifest records. */
@@ -184,7 +184,7 @@ class DatabaseRestore {
     const rows = counts.reduce<number>((sum, count) => sum + (count ?? 0), 0);
     const tables = counts.filter((count) => count !== undefined).length;
     this.#steps.push(`counted ${plural(rows, 'row')} in ${plural(tables, 'table')}`);
-    return { ...this.#report(state, differences), restored: { tables, rows } };
+    return this.#report(state, { restored: { tables, rows }, compared: true, differences });
   }
 
   /** That it is restored must not be lost with what keeps it from being counted. */
@@ -201,15 +201,17 @@ class DatabaseRestore {
     }
   }
 
-  #report({ description }: DatabaseTargetState, differences: string[]): RestoreReport {
+  #report({ description }: DatabaseTargetState, rest: Partial<RestoreReport> = {}): RestoreReport {
     const elapsed_ms = this.#context.clock.now().getTime() - this.#startedAt.getTime();
     return {
       filename: this.#manifest.filename,
       target: description,
       dry_run: this.#request.dryRun,
       steps: this.#steps,
-      differences,
+      compared: false,
+      differences: [],
       duration_ms: Math.max(0, elapsed_ms),
+      ...rest,
     };
   }
 

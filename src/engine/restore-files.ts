@@ -38,6 +38,7 @@ export async function restoreFiles(
     target: state.path,
     dry_run: dryRun,
     steps,
+    compared: false,
     differences: [],
     duration_ms: Math.max(0, context.clock.now().getTime() - startedAt.getTime()),
     ...rest,
@@ -76,7 +77,7 @@ export async function restoreFiles(
       : [
           `${plural(entries, 'entry')} with ${formatSize(bytes)} of data were extracted, ${figures} were expected`,
         ];
-  return report(steps, { restored: { entries, bytes }, differences });
+  return report(steps, { restored: { entries, bytes }, compared: isWhole, differences });
 }
 
 /** Verifies the archive and looks at each of its entries in the same pass. Throws ARCHIVE_CORRUPT. */

@@ -44,6 +44,8 @@ export interface RestoreReport {
   steps: string[];
   /** What stands there now; absent after a dry run. */
   restored?: { tables: number; rows: number } | { entries: number; bytes: number };
+  /** Whether it was held against what the manifest records: of files that were chosen only the count is. */
+  compared: boolean;
   /** How that differs from what the manifest records, in words; empty: not at all. */
   differences: string[];
   duration_ms: number;

@@ -1,8 +1,10 @@
 import { BackupError, type ErrorCode, toBackupError } from '../domain/errors.ts';
-import { RESTORE_TASK } from '../domain/journal-entry.ts';
+import { RESTORE_TASK, type RunError } from '../domain/journal-entry.ts';
+import type { Manifest } from '../domain/manifest.ts';
 import { endedEntry, identityOf, startedEntry } from '../domain/run-entries.ts';
 import type { EngineContext } from './context.ts';
 import type { Scope } from './events.ts';
+import { describeSome } from './drill-finding.ts';
 import { journal, newRunId, taskOutcome } from './journaling.ts';
 import { restoreDatabase } from './restore-database.ts';
 import { restoreFiles } from './restore-files.ts';
@@ -28,14 +30,16 @@ export async function restore(
   const work = manifest.type === 'files' ? restoreFiles : restoreDatabase;
   if (request.dryRun) return await work(context, manifest, request, signal);
 
+  const { filename } = manifest;
+  const target = await describeTarget(context, manifest, request);
   const startedAt = context.clock.now();
   const occasion = { run: newRunId(startedAt), trigger: 'cli' as const, actor: request.actor };
-  const identity = identityOf(RESTORE_TASK, occasion);
+  const identity = { ...identityOf(RESTORE_TASK, occasion), filename, target };
   const scope: Scope = { ...identity, source: manifest.source };
   await using _held = await holdTask(context, RESTORE_TASK, signal);
   await journal(context, startedEntry(identity, startedAt, [manifest.source]));
-  context.events.restoreStarted(scope, request.filename);
-  const end = async (errors: Parameters<typeof endedEntry>[3]['errors'] = []) => {
+  context.events.restoreStarted(scope, filename);
+  const end = async (errors: RunError[]) => {
     const outcome = taskOutcome(errors, signal);
     await journal(context, endedEntry(identity, startedAt, context.clock.now(), { outcome, errors }));
   };
@@ -44,7 +48,7 @@ export async function restore(
     for (const name of await sweptDirectories(context, signal)) context.events.scratchSwept(name);
     const report = await work(context, manifest, request, signal);
     context.events.restoreEnded(scope, report.filename, report.target, report.differences);
-    await end();
+    await end(report.differences.length === 0 ? [] : [differenceError(report).toJSON()]);
     return report;
   } catch (error) {
     // What stopped it may be told with the state of the target, which the reason of an abort does not know.
@@ -54,6 +58,27 @@ export async function restore(
     await end([fault.toJSON()]);
     throw fault;
   }
+}
+
+async function describeTarget(
+  { restoring }: EngineContext,
+  { type }: Manifest,
+  { to }: RestoreRequest,
+): Promise<string> {
+  if (type === 'files') return restoring.openDirectory(to).path;
+  return await restoring.openDatabase({ url: to }, false).describe();
+}
+
+/** What the journal says of a restore that went through and did not yield what was recorded. */
+function differenceError({ filename, target, differences }: RestoreReport): BackupError {
+  return new BackupError(
+    'RESTORE_FAILED',
+    `what was restored of ${filename} into ${target} is not what was recorded: ${describeSome(differences)}`,
+    {
+      path: filename,
+      hint: 'Do not use what stands there before you know why: look for triggers or other sessions that changed it, or restore into an empty place.',
+    },
+  );
 }
 
 async function sweptDirectories({ restoring }: EngineContext, signal: AbortSignal): Promise<string[]> {

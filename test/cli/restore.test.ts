@@ -221,6 +221,7 @@ describe('the answer', () => {
         'counted 2 rows in 1 table',
       ],
       restored: { tables: 1, rows: 2 },
+      compared: true,
       differences: [],
       duration_ms: 0,
     });

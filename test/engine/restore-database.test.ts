@@ -71,7 +71,14 @@ describe('the journal', () => {
   test('tells who restored and how it ended', async () => {
     const one = await bed();
     await one.restore();
-    const identity = { job: '@restore', trigger: 'cli', actor: 'cli:tester', run: expect.any(String) };
+    const identity = {
+      job: '@restore',
+      trigger: 'cli',
+      actor: 'cli:tester',
+      run: expect.any(String),
+      filename: ARCHIVE,
+      target: 'shop at db:5432',
+    };
     expect(await journalEntries(one)).toMatchObject([
       { ...identity, event: 'started', sources: ['app'] },
       { ...identity, event: 'ended', outcome: 'succeeded', errors: [], archives: [] },
@@ -86,6 +93,23 @@ describe('the journal', () => {
       { event: 'started' },
       { event: 'ended', outcome: 'failed', errors: [{ code: 'TARGET_REFUSED' }] },
     ]);
+  });
+
+  test('has the error of one whose outcome is not what was recorded', async () => {
+    const one = await bed({ counts: [1] });
+    expect(await one.restore()).toMatchObject({ differences: [expect.stringContaining('public.items')] });
+    expect((await journalEntries(one)).at(-1)).toMatchObject({
+      outcome: 'failed',
+      filename: ARCHIVE,
+      target: 'shop at db:5432',
+      errors: [
+        {
+          code: 'RESTORE_FAILED',
+          message: expect.stringMatching(/is not what was recorded: public\.items: 2 rows .*, 1 are there$/),
+        },
+      ],
+    });
+    expect(await one.metric('cofre_errors_total', { step: 'restore' })).toBe(1);
   });
 
   test('has nothing of a dry run', async () => {

@@ -97,7 +97,7 @@ test('what is read again is the whole tree in the place where it was gathered', 
       return await readTree(root, directories, signal);
     },
   });
-  expect(await run()).toMatchObject({ differences: [], restored: { entries: 3, bytes: 5 } });
+  expect(await run()).toMatchObject({ differences: [], compared: true, restored: { entries: 3, bytes: 5 } });
   expect(roots).toEqual([expect.stringMatching(/\.cofre-restore-\w+\/tree$/)]);
 });
 
@@ -105,7 +105,8 @@ test('a choice is not read again, which is said', async () => {
   const { run, target } = await bed({
     readTree: async () => await Promise.reject(new Error('there is nothing to compare it with')),
   });
-  const { steps, restored } = await run(['tree/b']);
+  const { steps, restored, compared } = await run(['tree/b']);
+  expect(compared).toBe(false);
   expect(restored).toEqual({ entries: 1, bytes: 3 });
   expect(steps.join('\n')).toContain('did not read them again');
   expect(readdirSync(join(target, 'tree'))).toEqual(['b']);

@@ -28,6 +28,10 @@ export class FakeDatabaseTarget implements DatabaseTarget {
     this.#script = script;
   }
 
+  describe: DatabaseTarget['describe'] = async () => {
+    return `${this.#script.database ?? 'shop'} at db:5432`;
+  };
+
   look: DatabaseTarget['look'] = async () => {
     const { exists = true, database = 'shop', system_identifier, occupants = [] } = this.#script;
     await this.#script.during?.('look');

@@ -200,6 +200,7 @@ function describe({
   dry_run,
   steps,
   restored,
+  compared,
   differences,
   duration_ms,
 }: RestoreReport): string {
@@ -211,11 +212,12 @@ function describe({
     restored === undefined
       ? ''
       : 'tables' in restored
-        ? `: ${plural(restored.tables, 'table')} with ${plural(restored.rows, 'row')}, as recorded`
-        : `: ${plural(restored.entries, 'entry')} with ${formatSize(restored.bytes)} of data, as recorded`;
+        ? `: ${plural(restored.tables, 'table')} with ${plural(restored.rows, 'row')}`
+        : `: ${plural(restored.entries, 'entry')} with ${formatSize(restored.bytes)} of data`;
+  const asRecorded = compared ? ', as recorded' : '';
   const summary =
     differences.length === 0
-      ? `restored ${filename} into ${target} in ${formatDuration(duration_ms)}${figures}`
+      ? `restored ${filename} into ${target} in ${formatDuration(duration_ms)}${figures}${asRecorded}`
       : `restored ${filename} into ${target}, BUT what stands there is not what was recorded:`;
   return [...lines, summary, ...differences.map((difference) => `  ${difference}`)].join('\n');
 }

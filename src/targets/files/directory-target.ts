@@ -1,4 +1,5 @@
 import { lstatSync, renameSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { BackupError } from '../../domain/errors.ts';
 import type { ByteStream } from '../../domain/ports.ts';
 import type {
@@ -22,16 +23,16 @@ import { ArchiveExaminer } from './tree-examiner.ts';
 
 /** A directory that a files archive is restored into: an empty one, one to merge into, or one to be made. */
 export class DirectoryTarget implements FilesTarget {
-  readonly #path: string;
+  readonly path: string;
 
   /** @param path may be a symbolic link to a directory; what lies below is never followed. */
   constructor(path: string) {
-    this.#path = path;
+    this.path = resolve(path);
   }
 
   /** Throws TARGET_REFUSED when there can be no directory, or this user may not write there. */
   async look(): Promise<FilesTargetState> {
-    const place = findPlace(this.#path);
+    const place = findPlace(this.path);
     const { path, exists } = place;
     const { free_bytes } = await spaceAt(place.holder);
     return {
@@ -61,7 +62,7 @@ export class DirectoryTarget implements FilesTarget {
     signal: AbortSignal,
   ): Promise<TreePlan> {
     signal.throwIfAborted();
-    const place = findPlace(this.#path);
+    const place = findPlace(this.path);
     await assertVacant(place, options);
     const untouched = place.exists ? `${place.path} is as it was before` : `${place.path} was not made`;
     const pace = new Pace();

@@ -56,6 +56,10 @@ export class PostgresTarget implements DatabaseTarget {
     return this.#remarks;
   }
 
+  async describe(): Promise<string> {
+    return (await this.#server()).describe();
+  }
+
   async look(signal: AbortSignal): Promise<DatabaseTargetState> {
     return await lookAt(await this.#server(), signal);
   }
