@@ -1,11 +1,18 @@
-import { constants, createGunzip, createGzip, createZstdCompress, createZstdDecompress } from 'node:zlib';
+import { constants, createGunzip, createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { DEFAULT_LEVELS } from '../domain/compression-levels.ts';
 import type { CompressionType } from '../domain/manifest.ts';
 import type { Codec } from '../domain/ports.ts';
+import { parallelGzip } from './parallel-gzip.ts';
 import { through, throughDecoder } from './stream-codec.ts';
 
 /** What zlib hands out at once; its default of 16 KiB costs a thread-pool round trip per 16 KiB. */
 const CHUNK_BYTES = 256 * 1024;
+
+/**
+ * Some chunks may wait before and behind the transform: by default one that is larger than 64 KiB is taken in only when
+ * the one before is done, and then whoever makes the chunks and the thread that codes them take turns.
+ */
+const BUFFERED = { chunkSize: CHUNK_BYTES, highWaterMark: 8 * CHUNK_BYTES };
 
 /** The codec of a compression; decoding ignores the level. */
 export function createCodec(type: CompressionType, level?: number): Codec {
@@ -14,9 +21,8 @@ export function createCodec(type: CompressionType, level?: number): Codec {
       return { encode: (input) => input, decode: (input) => input };
     case 'gzip':
       return {
-        encode: (input) =>
-          through(input, createGzip({ level: level ?? DEFAULT_LEVELS.gzip, chunkSize: CHUNK_BYTES })),
-        decode: (input) => throughDecoder(input, createGunzip({ chunkSize: CHUNK_BYTES }), type),
+        encode: (input) => parallelGzip(input, level ?? DEFAULT_LEVELS.gzip),
+        decode: (input) => throughDecoder(input, createGunzip(BUFFERED), type),
       };
     case 'zstd':
       return {
@@ -24,7 +30,7 @@ export function createCodec(type: CompressionType, level?: number): Codec {
           through(
             input,
             createZstdCompress({
-              chunkSize: CHUNK_BYTES,
+              ...BUFFERED,
               params: {
                 [constants.ZSTD_c_compressionLevel]: level ?? DEFAULT_LEVELS.zstd,
                 // Off by default; without it a flipped bit can decode without any error.
@@ -32,7 +38,7 @@ export function createCodec(type: CompressionType, level?: number): Codec {
               },
             }),
           ),
-        decode: (input) => throughDecoder(input, createZstdDecompress({ chunkSize: CHUNK_BYTES }), type),
+        decode: (input) => throughDecoder(input, createZstdDecompress(BUFFERED), type),
       };
     default:
       return type satisfies never;

@@ -12,12 +12,13 @@ import { formatSize } from '../domain/size.ts';
 import { sleep } from '../lib/abort.ts';
 import { Meter } from '../lib/digest.ts';
 import { reportAnomaly, withAnomaly } from './anomalies.ts';
+import { counted, inspected } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
 import type { Scope, Step } from './events.ts';
 import { preflight } from './preflight.ts';
 import type { RunRequest } from './run-request.ts';
 import { sweepPartials } from './sweep.ts';
-import { counted, inspected, verifyBytes } from './verify.ts';
+import { verifyBytes } from './verify.ts';
 
 const RETRY_BASE_MS = 1_000;
 const RETRY_LONGEST_MS = 30_000;
@@ -165,8 +166,10 @@ class Attempt {
       bytes += more;
       this.#request.onProgress?.({ source, step: 'verify', bytes, total_bytes: staged.size });
     });
+    const from = clock.now();
     const verdict = await verifyBytes(this.#context, read, expected, job.verify, this.#signal);
-    events.archiveVerified(this.#scope, filename, verdict.ok, verdict.detail);
+    const verify_ms = Math.max(0, clock.now().getTime() - from.getTime());
+    events.archiveVerified(this.#scope, filename, verdict.ok, verdict.detail, verify_ms);
     if (!verdict.ok) {
       await staged.reject();
       throw new BackupError(

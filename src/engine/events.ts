@@ -145,9 +145,10 @@ export class Events {
     );
   }
 
-  archiveVerified(scope: Scope, filename: string, ok: boolean, detail: string): void {
+  /** @param verify_ms how long reading the archive again took, where that was all that was done. */
+  archiveVerified(scope: Scope, filename: string, ok: boolean, detail: string, verify_ms?: number): void {
     this.#metrics.verifications.inc({ source: scope.source ?? 'unknown', result: ok ? 'ok' : 'fault' });
-    const fields = { ...scope, step: 'verify', filename };
+    const fields = { ...scope, step: 'verify', filename, verify_ms };
     if (ok) this.#log.info(fields, `${filename} verified: ${detail}`);
     else this.#log.error(fields, `${filename} is faulty: ${detail}`);
   }

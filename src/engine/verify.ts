@@ -1,5 +1,5 @@
-import { archiveKey } from '../domain/archive-name.ts';
-import { BackupError, toBackupError } from '../domain/errors.ts';
+import { describeContents } from '../domain/describe-contents.ts';
+import { type BackupError, toBackupError } from '../domain/errors.ts';
 import {
   type Contents,
   isFilesContents,
@@ -7,10 +7,12 @@ import {
   type Verification,
   type VerifyLevel,
 } from '../domain/manifest.ts';
-import type { ByteStream, Inspectable, Inspector, OpenInspector } from '../domain/ports.ts';
-import { plural } from '../domain/plural.ts';
+import type { ByteStream, Inspectable, OpenInspector } from '../domain/ports.ts';
+import { describeSome } from '../domain/plural.ts';
+import { tableLabel } from '../domain/printable.ts';
 import { formatSize } from '../domain/size.ts';
 import { Meter } from '../lib/digest.ts';
+import { counted, storedBytes } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
 import type { Scope } from './events.ts';
 
@@ -88,7 +90,8 @@ export async function verifyBytes(
     return { ok: true, detail: `${formatSize(meter.bytes)} read, SHA-256 as written` };
   const difference = describeDifference(expected.contents, contents);
   if (difference !== undefined) return { ok: false, detail: difference };
-  return { ok: true, detail: describeContents(contents) };
+  const as = isFilesContents(contents) ? 'as written' : 'as dumped';
+  return { ok: true, detail: `${describeContents(contents)}, ${as}` };
 }
 
 /**
@@ -104,12 +107,11 @@ export async function verifyArchive(
   onBytes: (bytes: number) => void = () => undefined,
 ): Promise<VerifyResult> {
   const manifest = await context.catalogue.read(filename);
-  const key = archiveKey(filename);
-  if (key === undefined)
-    throw new BackupError('ARCHIVE_UNKNOWN', `${filename} is not the name of an archive`);
-  const stored = counted(context.store.get(key, signal), onBytes);
+  const stored = counted(storedBytes(context, manifest, signal), onBytes);
+  const from = context.clock.now();
   const { ok, detail } = await verifyBytes(context, stored, manifest, level, signal);
-  context.events.archiveVerified({ ...scope, source: manifest.source }, filename, ok, detail);
+  const verify_ms = Math.max(0, context.clock.now().getTime() - from.getTime());
+  context.events.archiveVerified({ ...scope, source: manifest.source }, filename, ok, detail, verify_ms);
   const verification: Verification = { level, ok, at: context.clock.now().toISOString(), detail };
   try {
     await context.catalogue.update(filename, (current) => ({ ...current, verification }), signal);
@@ -121,39 +123,6 @@ export async function verifyArchive(
     return { filename, valid: ok, level, detail: `${detail}; this could not be recorded: ${fault.message}` };
   }
   return { filename, valid: ok, level, detail };
-}
-
-/** For the pass-through of a capture: the same bytes, seen by the inspector. */
-export async function* inspected(
-  stream: ByteStream,
-  inspector: Inspector,
-  onBytes: (bytes: number) => void,
-): AsyncGenerator<Buffer, void, undefined> {
-  for await (const chunk of stream) {
-    await inspector.write(chunk);
-    onBytes(chunk.length);
-    yield chunk;
-  }
-}
-
-/** The same bytes, with each chunk's length told. */
-export async function* counted(
-  stream: ByteStream,
-  onBytes: (bytes: number) => void,
-): AsyncGenerator<Buffer, void, undefined> {
-  for await (const chunk of stream) {
-    onBytes(chunk.length);
-    yield chunk;
-  }
-}
-
-function describeContents(contents: Contents): string {
-  if (isFilesContents(contents)) {
-    return `${plural(contents.entries, 'entry')} with ${formatSize(contents.bytes)} of data, as written`;
-  }
-  if (contents.tables.length === 0) return 'no table data, as dumped';
-  const rows = contents.tables.reduce((sum, table) => sum + table.rows, 0);
-  return `${plural(contents.tables.length, 'table')} with ${plural(rows, 'row')}, as dumped`;
 }
 
 /** The first differences in words; undefined when there are none. Remarks of the capture are no contents. */
@@ -170,9 +139,9 @@ function describeDifference(expected: Contents, found: Contents): string | undef
     const after = found.tables[position];
     if (JSON.stringify(before) === JSON.stringify(after)) continue;
     const table = before ?? after;
-    differing.push(`${table?.schema}.${table?.name}`);
+    if (table !== undefined) differing.push(tableLabel(table));
   }
   if (differing.length > 0)
-    return `the contents of these tables differ: ${differing.slice(0, 20).join(', ')}`;
+    return `the contents of these tables differ: ${describeSome(differing)}`;
   return expected.schema_sha256 === found.schema_sha256 ? undefined : 'the schema text differs';
 }

@@ -2,6 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { BackupError, toBackupError } from '../domain/errors.ts';
+import { gather } from './gather.ts';
 
 /** How much of a child's stderr is kept for messages: its end, where the reason stands. */
 const STDERR_TAIL_BYTES = 8_192;
@@ -134,7 +135,7 @@ export async function* childOutput(options: ChildOptions): AsyncGenerator<Buffer
   const child = await startChild(options);
   const label = options.label ?? options.command;
   try {
-    for await (const chunk of child.stdout) yield chunk as Buffer;
+    yield* gather(child.stdout);
     const exit = await child.exited;
     // A program that answers SIGTERM with status 0 has not written everything.
     options.signal.throwIfAborted();
