@@ -1,11 +1,11 @@
-import { createReadStream } from 'node:fs';
-import { type FileHandle, open, readdir, rm, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import { parseArchiveName } from '../domain/archive-name.ts';
 import type { ArchiveType } from '../domain/manifest.ts';
 import type { ByteStream, Key, Leftover, StagedObject, Store, StoredObject } from '../domain/ports.ts';
 import { renameDurably, syncDirectory } from '../lib/atomic-file.ts';
+import { openOwnFileToRead } from '../lib/owned-file.ts';
 import { adoptFile, FILE_MODE, type Owner } from '../lib/ownership.ts';
 
 /** What is gathered before a write: fewer, larger system calls. */
@@ -49,13 +49,13 @@ export class DirectoryStore implements Store {
       await rm(partial, { force: true });
       throw signal.aborted ? signal.reason : toBackupError(error, `writing ${basename(final)}`);
     }
-    return new StagedFile(key, size, partial, final);
+    return new StagedFile(key, size, { partial, final, owner: this.#owner });
   }
 
   async *get(key: Key, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
     const path = this.#path(key);
     try {
-      yield* readFile(path, signal);
+      yield* readFile(path, this.#owner, signal);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       throw new BackupError('ARCHIVE_MISSING', `the archive file ${path} is missing`, {
@@ -68,7 +68,8 @@ export class DirectoryStore implements Store {
 
   async stat(key: Key): Promise<StoredObject | undefined> {
     try {
-      const { size } = await stat(this.#path(key));
+      // Of a link in its place the size of the link: it is not what was stored, and `get` refuses it.
+      const { size } = await lstat(this.#path(key));
       return { key, size };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -139,16 +140,22 @@ class StagedFile implements StagedObject {
   readonly size: number;
   readonly #partial: string;
   readonly #final: string;
+  readonly #owner: Owner;
 
-  constructor(key: Key, size: number, partial: string, final: string) {
+  constructor(
+    key: Key,
+    size: number,
+    { partial, final, owner }: { partial: string; final: string; owner: Owner },
+  ) {
     this.key = key;
     this.size = size;
     this.#partial = partial;
     this.#final = final;
+    this.#owner = owner;
   }
 
   read(signal: AbortSignal): ByteStream {
-    return readFile(this.#partial, signal);
+    return readFile(this.#partial, this.#owner, signal);
   }
 
   commit(): Promise<void> {
@@ -169,9 +176,15 @@ function stateName(final: string, state: Leftover['state']): string {
   return join(dirname(final), `.${basename(final)}.${state}`);
 }
 
-async function* readFile(path: string, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+/** Throws LOCATION_UNUSABLE for a link, or anything else that is no file, in the place of the object. */
+async function* readFile(
+  path: string,
+  owner: Owner,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void, undefined> {
   signal.throwIfAborted();
-  for await (const chunk of createReadStream(path, { highWaterMark: READ_BYTES })) {
+  const file = await openOwnFileToRead(path, owner);
+  for await (const chunk of file.createReadStream({ highWaterMark: READ_BYTES })) {
     signal.throwIfAborted();
     yield chunk as Buffer;
   }

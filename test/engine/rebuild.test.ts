@@ -17,6 +17,7 @@ import { type RebuildRequest, rebuildCatalogue } from '../../src/engine/rebuild.
 import { runJob } from '../../src/engine/run.ts';
 import { dumpText, FakeSource, NO_ABORT } from '../support/fakes.ts';
 import { below, scratch, tar } from '../support/file-tree.ts';
+import { plantLink } from '../support/planted-link.ts';
 import { addBackup, contentsOf, daily, journalEntries } from '../support/stock.ts';
 import {
   openTestLocation,
@@ -321,3 +322,14 @@ function tarOf(): Buffer {
   const args = ['-cf', '-', '-C', home.path, 'top', '--null', '-T', '-'];
   return Buffer.from(tar(args, Buffer.from('n\xff\0', 'latin1')), 'latin1');
 }
+
+test('a link planted in the place of an archive is not read, and is named', async () => {
+  const bed = await openTestLocation();
+  const victim = await plantLink(bed.location.archivePath('database', daily(18)));
+  const { rebuilt, faults } = await rebuildCatalogue(bed.context, request(), NO_ABORT);
+  expect(rebuilt).toEqual([]);
+  expect(faults).toEqual([
+    { filename: daily(18), detail: expect.stringMatching(/^no manifest was made: .* is not a plain file/) },
+  ]);
+  expect(await victim.state()).toMatchObject({ text: 'secret' });
+});

@@ -1,9 +1,12 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { link, mkdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { Key } from '../../src/domain/ports.ts';
 import { DirectoryStore } from '../../src/stores/directory-store.ts';
 import { describeStore, modeOf, onDisk } from '../contract/store.ts';
 import { NO_ABORT, yields } from '../support/fakes.ts';
+import { foreignFile, plantLink } from '../support/planted-link.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
 
 async function open() {
@@ -30,4 +33,48 @@ test('archives are readable for their owner alone, from their first byte on', as
   expect(await modeOf(join(root, 'database', `.${filename}.partial`))).toBe(0o600);
   await staged.commit();
   expect(await modeOf(join(root, 'database', filename))).toBe(0o600);
+});
+
+const FILENAME = 'db_backup_app_20261120_120015.sql.gz';
+const KEY: Key = `database/${FILENAME}`;
+
+async function readAll(store: DirectoryStore): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of store.get(KEY, NO_ABORT)) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}
+
+test('a link planted in the place of an archive is not followed, and does not have its size', async () => {
+  const { store, root } = await open();
+  const path = join(root, KEY);
+  const victim = await plantLink(path);
+  await expect(readAll(store)).rejects.toMatchObject({ code: 'LOCATION_UNUSABLE', path });
+  const listed = await store.list('database');
+  expect(listed).toEqual([{ key: KEY, size: victim.path.length }]);
+  expect(await victim.state()).toMatchObject({ text: 'secret' });
+});
+
+test('a FIFO in the place of an archive is refused, without waiting for anyone', async () => {
+  const { store, root } = await open();
+  execFileSync('mkfifo', [join(root, KEY)]);
+  await expect(readAll(store)).rejects.toMatchObject({ code: 'LOCATION_UNUSABLE' });
+});
+
+test('root reads no further name of a file of a third user', async () => {
+  const { root } = await open();
+  const victim = await foreignFile();
+  await link(victim.path, join(root, KEY));
+  const { uid, gid } = await stat(victim.path);
+  const store = new DirectoryStore(root, { uid: uid + 1, gid });
+  await expect(readAll(store)).rejects.toMatchObject({ code: 'LOCATION_UNUSABLE' });
+});
+
+test('a directory of archives may be a link to another disk', async () => {
+  const { store, root } = await open();
+  const other = join(await temporaryDirectory(), 'disk');
+  await rename(join(root, 'database'), other);
+  await symlink(other, join(root, 'database'));
+  await writeFile(join(other, FILENAME), 'x');
+  expect(await readAll(store)).toBe('x');
+  expect(await store.list('database')).toEqual([{ key: KEY, size: 1 }]);
 });
