@@ -2,7 +2,7 @@ import type { Config } from './config/config.ts';
 import { BackupError } from './domain/errors.ts';
 import type { Source } from './domain/ports.ts';
 import type { DatabaseTarget, FilesTarget, ScratchDirectory } from './domain/restore-ports.ts';
-import type { DatabasePlace, RestoreAdapters } from './engine/restore-adapters.ts';
+import type { DatabasePlace, OpenDatabaseOptions, RestoreAdapters } from './engine/restore-adapters.ts';
 import { withoutLibpqVariables } from './postgres/libpq-program.ts';
 import { clusterScratch } from './scratch/cluster-scratch.ts';
 import { makeScratchDirectory } from './scratch/scratch-directory.ts';
@@ -35,7 +35,7 @@ export class Restoring implements RestoreAdapters {
     this.#scratch = scratch;
   }
 
-  openDatabase({ url, binDir }: DatabasePlace, scratch: boolean): DatabaseTarget {
+  openDatabase({ url, binDir }: DatabasePlace, { scratch }: OpenDatabaseOptions): DatabaseTarget {
     const spoolDirectory = async () => makeScratchDirectory(await this.#directory());
     return new PostgresTarget({ url, binDir, spoolDirectory, scratch, ...(scratch ? ofScratch() : {}) });
   }

@@ -13,7 +13,10 @@ import {
   isFilesContents,
   type Manifest,
   type ManifestSummary,
+  tableKey,
 } from './manifest.ts';
+import { plural } from './plural.ts';
+import { tableLabel } from './printable.ts';
 import { formatSize } from './size.ts';
 
 /** How much less is an anomaly: shares above 0 and up to 1, of which 1 never is exceeded. */
@@ -125,15 +128,15 @@ function inTables(
   { tables: before }: DatabaseContents,
   { rowsDown }: AnomalyThresholds,
 ): AnomalyFinding[] {
-  const rowsNow = new Map(now.map((table) => [keyOf(table), table.rows]));
+  const rowsNow = new Map(now.map((table) => [tableKey(table), table.rows]));
   // Where there are more than can be told of, the largest losses count.
-  const ordered = before.toSorted((a, b) => b.rows - a.rows || (keyOf(a) < keyOf(b) ? -1 : 1));
+  const ordered = before.toSorted((a, b) => b.rows - a.rows || (tableKey(a) < tableKey(b) ? -1 : 1));
   const gone: string[] = [];
   const down: string[] = [];
   for (const table of ordered) {
-    const rows = rowsNow.get(keyOf(table));
-    const name = shown(`${table.schema}.${table.name}`);
-    if (rows === undefined) gone.push(`${name}: gone, it had ${table.rows} rows`);
+    const rows = rowsNow.get(tableKey(table));
+    const name = tableLabel(table);
+    if (rows === undefined) gone.push(`${name}: gone, it had ${plural(table.rows, 'row')}`);
     else if (table.rows >= TABLE_ROWS_MIN && isDown(rows, table.rows, rowsDown)) {
       down.push(`${name}: ${table.rows} rows before, ${rows} now`);
     }
@@ -185,17 +188,6 @@ function bounded(kind: AnomalyKind, details: readonly string[]): AnomalyFinding[
   const rest = details.length - FINDINGS_MAX;
   const shown = rest > 0 ? [...details.slice(0, FINDINGS_MAX), `and ${rest} more`] : details;
   return shown.map((detail) => ({ kind, detail }));
-}
-
-function keyOf({ schema, name }: { schema: string; name: string }): string {
-  return JSON.stringify([schema, name]);
-}
-
-/** Names go to terminals and logs, and PostgreSQL allows any character in one but NUL. */
-function shown(name: string): string {
-  return name.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
-    return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
-  });
 }
 
 function sumOf(tables: DatabaseContents['tables']): number {

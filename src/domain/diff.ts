@@ -1,4 +1,4 @@
-import type { ArchiveType, DatabaseContents, TableContents } from './manifest.ts';
+import { type ArchiveType, type DatabaseContents, tableKey, type TableContents } from './manifest.ts';
 
 /** A figure before and after; null where the table is not there. */
 type Pair = [before: number | null, after: number | null];
@@ -69,7 +69,7 @@ export function diffDatabases(before: DatabaseContents, after: DatabaseContents)
 function byName(tables: readonly TableContents[]): Map<string, TableContents> {
   const found = new Map<string, TableContents>();
   for (const table of tables) {
-    const key = JSON.stringify([table.schema, table.name]);
+    const key = tableKey(table);
     const first = found.get(key);
     found.set(key, first === undefined ? table : joined(first, table));
   }

@@ -39,7 +39,8 @@ export const ERROR_CODES = {
   TARGET_REFUSED:
     'The target of a restore is not empty, is the source itself, or cannot be what is asked for.',
   ARCHIVE_UNSAFE: 'An entry of the archive would lead out of the target of a restore, or is a device.',
-  RESTORE_FAILED: 'The archive was not restored as it was recorded; the message says in what state the target is.',
+  RESTORE_FAILED:
+    'The archive was not restored as it was recorded; the message says in what state the target is.',
   NOT_PROVABLE: 'This machine lacks what the drill of an archive needs.',
   DRILL_FAILED: 'A drill found that an archive does not restore to what was recorded of it.',
   ADDRESS_IN_USE: 'The address of the HTTP server is taken or not of this machine.',
@@ -50,9 +51,9 @@ export type ErrorCode = keyof typeof ERROR_CODES;
 
 export interface BackupErrorOptions {
   /** What to do about it, in the imperative. */
-  hint?: string;
+  hint?: string | undefined;
   /** What it concerns: a file, a config path, a table. */
-  path?: string;
+  path?: string | undefined;
   cause?: unknown;
 }
 
@@ -94,7 +95,6 @@ export function toBackupError(thrown: unknown, context = ''): BackupError {
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   const prefix = context === '' ? '' : `${context}: `;
   const { code, path } = error as NodeJS.ErrnoException;
-  const at = path === undefined ? {} : { path };
   // The reasons of signals are DOMExceptions, whose codes are numbers.
   if (error.name === 'AbortError') {
     return new BackupError('CANCELLED', `${prefix}cancelled`, { cause: error });
@@ -106,7 +106,7 @@ export function toBackupError(thrown: unknown, context = ''): BackupError {
     case 'ENOSPC':
     case 'EDQUOT':
       return new BackupError('DISK_FULL', `${prefix}no space left on the device`, {
-        ...at,
+        path,
         hint: 'Free space at the location, shorten the retention, or move the location to a larger disk.',
         cause: error,
       });
@@ -117,7 +117,7 @@ export function toBackupError(thrown: unknown, context = ''): BackupError {
       });
     default:
       return new BackupError('IO_FAILED', `${prefix}${error.message}`, {
-        ...at,
+        path,
         hint: hintOfErrno(code),
         cause: error,
       });

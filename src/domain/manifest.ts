@@ -152,6 +152,11 @@ export interface TableContents {
   sha256: string;
 }
 
+/** What a table goes by in a map. Names may hold dots. */
+export function tableKey({ schema, name }: Pick<TableContents, 'schema' | 'name'>): string {
+  return JSON.stringify([schema, name]);
+}
+
 export interface FilesContents {
   entries: number;
   /** Bytes of data of all regular files. */

@@ -10,8 +10,6 @@ export interface DatabaseTargetState {
   exists: boolean;
   /** Of the cluster; absent where the role may not ask. */
   system_identifier?: string;
-  /** As the server writes it. */
-  server_version: string;
   major: number;
   /** What it holds of its users, named for people: `table public.orders`, `schema shop`. Empty: nothing. */
   occupants: string[];
@@ -52,8 +50,6 @@ export type Lacking = Pick<DumpNeeds, 'roles' | 'extensions' | 'tablespaces'>;
 
 /** A database that an archive is restored into. */
 export interface DatabaseTarget {
-  /** For people: how what the last restore made differs from what was wanted; complete once it has ended. */
-  readonly remarks: readonly string[];
   /** As `DatabaseTargetState.description`, without connecting. Throws CONFIG_INVALID. */
   describe(): Promise<string>;
   /** Throws what connecting throws. */
@@ -63,10 +59,10 @@ export interface DatabaseTarget {
   /** Makes the roles and tablespaces of a globals archive that are not there. Throws RESTORE_FAILED. */
   applyGlobals(raw: ByteStream, signal: AbortSignal): Promise<GlobalsResult>;
   /**
-   * Restores; whatever stops it half-way, an error of `raw` too, throws RESTORE_FAILED, or NOT_PROVABLE where this
+   * Restores; returns, for people, how what was made differs from what was wanted. Whatever stops it half-way, an error of `raw` too, throws RESTORE_FAILED, or NOT_PROVABLE where this
    * server lacks what the archive needs, with a message that says in what state the target is.
    */
-  restore(raw: ByteStream, options: DatabaseRestoreOptions, signal: AbortSignal): Promise<void>;
+  restore(raw: ByteStream, options: DatabaseRestoreOptions, signal: AbortSignal): Promise<string[]>;
   /** Rows of each table, in the same order; undefined for a table that is not there. */
   countRows(
     tables: readonly Pick<TableContents, 'schema' | 'name'>[],
@@ -90,7 +86,6 @@ export interface ScratchDatabase extends AsyncDisposable {
   readonly url: string;
   /** Of the server, as it writes it. */
   readonly server_version: string;
-  readonly major: number;
   /** Where the programs of its version are; undefined: found as for any server. */
   readonly binDir?: string;
   /** For people, how it differs from what was wished for: `the locale pt_PT.UTF-8 is not on this machine: C`. */
@@ -137,6 +132,28 @@ export interface ExtractOptions {
   owners: boolean;
 }
 
+/** An entry that is not extracted. */
+export interface RefusedEntry extends FileRemark {
+  kind: RefusedKind;
+}
+
+/**
+ * Why an entry is refused: it leads out of the target, and `outsideLinks` takes it as it is; it is a device, or a
+ * hard link to one; it is a hard link to what is not chosen; or it is `foreign`: no backup writes such an entry, so
+ * somebody else wrote it.
+ */
+export type RefusedKind = 'outside' | 'device' | 'unchosen' | 'foreign';
+
+/** What of a target would make room for entries of an archive. Not all is kept by name. */
+export interface Replacing {
+  /** Paths in the target, for people: all but directories that are merged with those of the archive. */
+  replaced: string[];
+  replaced_total: number;
+  /** Directories that hold something where the archive has none: they are not replaced, and nothing is restored. */
+  kept: string[];
+  kept_total: number;
+}
+
 /** What extracting an archive would do, found without writing anything. */
 export interface TreePlan {
   /** Of those chosen. */
@@ -144,7 +161,13 @@ export interface TreePlan {
   /** Bytes of data of those chosen. */
   bytes: number;
   /** Chosen, and refused: absolute, with `..`, links that lead out, devices. */
-  refused: FileRemark[];
+  refused: RefusedEntry[];
+  /** Of millions not all are kept by name. */
+  refused_total: number;
+  /** How many of them are `foreign`. */
+  foreign_total: number;
+  /** Of a target that is merged into, what would make room for an entry; absent where nothing is merged. */
+  replacing?: Replacing;
 }
 
 /** Looks at every entry of a files archive as it passes by. */

@@ -1,5 +1,7 @@
 import { type DumpSurvey, isAboutRoles } from './dump-survey.ts';
-import type { TableContents } from './manifest.ts';
+import { tableKey, type TableContents } from './manifest.ts';
+import { plural } from './plural.ts';
+import { printable, tableLabel } from './printable.ts';
 
 export interface ComparisonOptions {
   /** Whether the text of the schema is comparable: both were written by the same major version. */
@@ -32,7 +34,7 @@ const DATA_SECTION = /^(?:SEQUENCE SET|BLOBS) /;
 export function tablesInOtherOrder(archive: DumpSurvey, restored: DumpSurvey): TableContents[] {
   const found = byKey(restored.contents.tables);
   return archive.contents.tables.filter((table) => {
-    const other = found.get(keyOf(table))?.table;
+    const other = found.get(tableKey(table))?.table;
     return (
       other !== undefined &&
       other.sha256 !== table.sha256 &&
@@ -67,24 +69,28 @@ function compareTables(archive: DumpSurvey, restored: DumpSurvey): Omit<SurveyCo
   let reordered = 0;
   const found = byKey(restored.contents.tables);
   for (const [index, table] of archive.contents.tables.entries()) {
-    const name = `table ${nameOf(table)}`;
-    const other = found.get(keyOf(table));
-    found.delete(keyOf(table));
+    const name = `table ${tableLabel(table)}`;
+    const other = found.get(tableKey(table));
+    found.delete(tableKey(table));
     if (other === undefined) {
-      differences.push(`${name}: missing from what was restored (${table.rows} rows in the archive)`);
+      differences.push(
+        `${name}: missing from what was restored (${plural(table.rows, 'row')} in the archive)`,
+      );
     } else if (other.table.sha256 === table.sha256) {
       continue;
     } else if (other.table.rows !== table.rows) {
-      differences.push(`${name}: ${table.rows} rows in the archive, ${other.table.rows} restored`);
+      differences.push(`${name}: ${plural(table.rows, 'row')} in the archive, ${other.table.rows} restored`);
     } else if (isSameMultiset(archive.multisets[index], restored.multisets[other.index])) {
       reordered += 1;
     } else {
       otherwise += 1;
-      differences.push(`${name}: ${table.rows} rows in both, but not the same data`);
+      differences.push(`${name}: ${plural(table.rows, 'row')} in both, but not the same data`);
     }
   }
   for (const { table } of found.values()) {
-    differences.push(`table ${nameOf(table)}: not in the archive (${table.rows} rows restored)`);
+    differences.push(
+      `table ${tableLabel(table)}: not in the archive (${plural(table.rows, 'row')} restored)`,
+    );
   }
   return { differences, reordered, sameShape: otherwise === differences.length };
 }
@@ -94,6 +100,42 @@ function isSameMultiset(a: string | undefined, b: string | undefined): boolean {
   return a !== undefined && a === b;
 }
 
+/** What became of a section: `rewritten` differs in casts, parentheses and white space only. */
+export interface SectionDifference {
+  key: string;
+  how: 'missing' | 'changed' | 'rewritten' | 'extra';
+}
+
+/** The sections that differ, those of the archive first. */
+export function differingSections(
+  archive: DumpSurvey['sections'],
+  restored: DumpSurvey['sections'],
+  isCompared: (key: string) => boolean,
+): SectionDifference[] {
+  const found: SectionDifference[] = [];
+  for (const [key, section] of archive) {
+    const other = restored.get(key);
+    if (!isCompared(key) || other?.exact === section.exact) continue;
+    const how = other === undefined ? 'missing' : other.loose === section.loose ? 'rewritten' : 'changed';
+    found.push({ key, how });
+  }
+  for (const key of restored.keys()) {
+    if (isCompared(key) && !archive.has(key)) found.push({ key, how: 'extra' });
+  }
+  return found;
+}
+
+const IN_WORDS = {
+  missing: 'missing from what was restored',
+  changed: 'not as in the archive',
+  rewritten: 'not as in the archive',
+  extra: 'not in the archive',
+} as const satisfies Record<SectionDifference['how'], string>;
+
+export function describeSectionDifference({ key, how }: SectionDifference): string {
+  return `${printable(key)}: ${IN_WORDS[how]}`;
+}
+
 function compareSections(
   archive: DumpSurvey,
   restored: DumpSurvey,
@@ -101,36 +143,16 @@ function compareSections(
 ): Omit<SurveyComparison, 'reordered'> {
   const isSameText = archive.contents.schema_sha256 === restored.contents.schema_sha256;
   if (schema && isSameText) return { differences: [], rewritten: 0, sameShape: true };
-  const differences: string[] = [];
-  let otherwise = 0;
-  let rewritten = 0;
   const isCompared = (key: string) => (schema ? roles || !isAboutRoles(key) : DATA_SECTION.test(key));
-  for (const [key, section] of archive.sections) {
-    if (!isCompared(key)) continue;
-    const other = restored.sections.get(key);
-    if (other === undefined) differences.push(`${key}: missing from what was restored`);
-    else if (other.exact === section.exact) continue;
-    else if (other.loose === section.loose) rewritten += 1;
-    else {
-      if (!DATA_SECTION.test(key)) otherwise += 1;
-      differences.push(`${key}: not as in the archive`);
-    }
-  }
-  for (const key of restored.sections.keys()) {
-    if (isCompared(key) && !archive.sections.has(key)) differences.push(`${key}: not in the archive`);
-  }
-  return { differences, rewritten, sameShape: otherwise === differences.length };
+  const found = differingSections(archive.sections, restored.sections, isCompared);
+  const differing = found.filter(({ how }) => how !== 'rewritten');
+  return {
+    differences: differing.map(describeSectionDifference),
+    rewritten: found.length - differing.length,
+    sameShape: differing.every(({ key, how }) => how === 'changed' && !DATA_SECTION.test(key)),
+  };
 }
 
 function byKey(tables: readonly TableContents[]): Map<string, { table: TableContents; index: number }> {
-  return new Map(tables.map((table, index) => [keyOf(table), { table, index }]));
-}
-
-/** Names may hold dots. */
-function keyOf({ schema, name }: TableContents): string {
-  return JSON.stringify([schema, name]);
-}
-
-function nameOf({ schema, name }: TableContents): string {
-  return `${schema}.${name}`;
+  return new Map(tables.map((table, index) => [tableKey(table), { table, index }]));
 }

@@ -1,12 +1,17 @@
 import { archiveKey } from '../domain/archive-name.ts';
 import { BackupError } from '../domain/errors.ts';
 import type { Manifest } from '../domain/manifest.ts';
-import type { ByteStream } from '../domain/ports.ts';
+import type { ByteStream, Inspector } from '../domain/ports.ts';
 import type { EngineContext } from './context.ts';
 import { Meter } from '../lib/digest.ts';
-import { counted } from './verify.ts';
 
-/** @param onBytes is told how many have passed so far. */
+/** Told before an archive is read, and of the stored bytes as they are read. */
+export interface ReadProgress {
+  begin(filename: string, size_bytes: number): void;
+  advance(bytes: number): void;
+}
+
+/** Told how many have passed so far, or of each chunk how many it has. */
 type OnBytes = (bytes: number) => void;
 
 /** The bytes of an archive as they are stored. */
@@ -14,16 +19,15 @@ export function storedBytes(
   context: EngineContext,
   { filename }: Pick<Manifest, 'filename'>,
   signal: AbortSignal,
-  onBytes: OnBytes = () => undefined,
 ): ByteStream {
   const key = archiveKey(filename);
   if (key === undefined)
     throw new BackupError('ARCHIVE_UNKNOWN', `${filename} is not the name of an archive`);
-  return summed(context.store.get(key, signal), onBytes);
+  return context.store.get(key, signal);
 }
 
 /**
- * The bytes of an archive before compression. Ends only when the stored ones were those of the manifest: what was
+ * The bytes of an archive before compression, their sum so far told. Ends only when the stored ones were those of the manifest: what was
  * verified a moment ago may have changed since. Throws ARCHIVE_CORRUPT at the end, or what decoding throws.
  */
 export async function* rawBytes(
@@ -50,4 +54,28 @@ export function summed(stream: ByteStream, onBytes: OnBytes): ByteStream {
     bytes += more;
     onBytes(bytes);
   });
+}
+
+/** For the pass-through of a capture: the same bytes, seen by the inspector. */
+export async function* inspected(
+  stream: ByteStream,
+  inspector: Inspector,
+  onBytes: OnBytes,
+): AsyncGenerator<Buffer, void, undefined> {
+  for await (const chunk of stream) {
+    await inspector.write(chunk);
+    onBytes(chunk.length);
+    yield chunk;
+  }
+}
+
+/** The same bytes, with each chunk's length told. */
+export async function* counted(
+  stream: ByteStream,
+  onBytes: OnBytes,
+): AsyncGenerator<Buffer, void, undefined> {
+  for await (const chunk of stream) {
+    onBytes(chunk.length);
+    yield chunk;
+  }
 }

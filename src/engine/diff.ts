@@ -1,4 +1,3 @@
-import { archiveKey } from '../domain/archive-name.ts';
 import { type ArchiveDifference, diffDatabases, type FilesDifference } from '../domain/diff.ts';
 import { BackupError } from '../domain/errors.ts';
 import { isFilesContents, type Manifest } from '../domain/manifest.ts';
@@ -6,14 +5,8 @@ import { TreeDiff } from '../domain/tree-diff.ts';
 import type { TreeEntry } from '../domain/tree-listing.ts';
 import { Meter } from '../lib/digest.ts';
 import { displayBytes } from '../lib/display-bytes.ts';
+import { counted, type ReadProgress, storedBytes } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
-import { counted } from './verify.ts';
-
-/** Told before an archive is read, and of the stored bytes as they are read. */
-export interface ReadProgress {
-  begin(filename: string, size_bytes: number): void;
-  advance(bytes: number): void;
-}
 
 /**
  * What tells two archives of one type apart. Dumps are compared by what their manifests record. Of files a
@@ -68,12 +61,9 @@ async function listEntries(
   progress: ReadProgress,
   signal: AbortSignal,
 ): Promise<void> {
-  const key = archiveKey(filename);
-  if (key === undefined)
-    throw new BackupError('ARCHIVE_UNKNOWN', `${filename} is not the name of an archive`);
   progress.begin(filename, size);
   const meter = new Meter();
-  const stored = counted(context.store.get(key, signal), (bytes) => progress.advance(bytes));
+  const stored = counted(storedBytes(context, { filename }, signal), (bytes) => progress.advance(bytes));
   try {
     const lister = context.openLister(onEntry, { digests: true });
     for await (const chunk of context.openCodec(compression).decode(meter.tap(stored))) lister.write(chunk);

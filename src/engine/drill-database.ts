@@ -1,21 +1,16 @@
 import { isGlobalsSource } from '../domain/archive-name.ts';
 import type { DumpSurvey } from '../domain/dump-survey.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
-import type { Manifest } from '../domain/manifest.ts';
+import { type Manifest, tableKey } from '../domain/manifest.ts';
 import type { ByteStream } from '../domain/ports.ts';
 import type { ScratchDatabase } from '../domain/restore-ports.ts';
 import { compareSurveys, type SurveyComparison, tablesInOtherOrder } from '../domain/survey-comparison.ts';
 import { rawBytes, summed } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
-import {
-  describeSome,
-  type DrillFinding,
-  type DrillProgress,
-  notAsRecorded,
-  unlessServerDied,
-} from './drill-finding.ts';
+import { type DrillFinding, type DrillProgress, notAsRecorded, unlessServerDied } from './drill-finding.ts';
 import { drillGlobals } from './drill-globals.ts';
-import { plural } from '../domain/plural.ts';
+import { describeSome, plural } from '../domain/plural.ts';
+import { printable } from '../domain/printable.ts';
 import { majorOf } from '../domain/server-version.ts';
 import { surveyDump, surveyRows, surveyVerified } from './survey-archive.ts';
 
@@ -76,7 +71,7 @@ class DatabaseDrill {
   /** A finding when it does not restore. */
   async #restore(scratch: ScratchDatabase): Promise<DrillFinding | undefined> {
     const { format, raw_size, tool_version } = this.#manifest;
-    const target = this.#context.restoring.openDatabase(scratch, true);
+    const target = this.#context.restoring.openDatabase(scratch, { scratch: true });
     const raw = this.#raw(this.#progress('restore', raw_size));
     try {
       await target.restore(
@@ -110,7 +105,7 @@ class DatabaseDrill {
   async #compare(archive: DumpSurvey, scratch: ScratchDatabase): Promise<DrillFinding> {
     const restored = await this.#dumpAgain(scratch);
     if (restored.tool_version !== undefined) this.#versions.pg_dump = restored.tool_version;
-    const reordered = new Set(tablesInOtherOrder(archive, restored).map(keyOf));
+    const reordered = new Set(tablesInOtherOrder(archive, restored).map(tableKey));
     const compared = reordered.size === 0 ? archive : await this.#surveyRows(reordered);
     const comparison = compareSurveys(compared, restored, {
       schema: this.#writtenAlike(archive, restored),
@@ -139,7 +134,7 @@ class DatabaseDrill {
 
   /** The archive once more, for the rows of the tables that came back in another order. */
   async #surveyRows(keys: ReadonlySet<string>): Promise<DumpSurvey> {
-    const ofRows = (table: Parameters<typeof keyOf>[0]) => keys.has(keyOf(table));
+    const ofRows = (table: Parameters<typeof tableKey>[0]) => keys.has(tableKey(table));
     return await surveyRows(this.#context, this.#manifest, ofRows, this.#signal);
   }
 
@@ -204,9 +199,7 @@ class DatabaseDrill {
 
 function describeMissing({ missingRoles }: ScratchDatabase): string[] {
   if (missingRoles.length === 0) return [];
-  return [`owners and privileges left aside: no role ${describeSome(missingRoles)} on the scratch server`];
-}
-
-function keyOf({ schema, name }: { schema: string; name: string }): string {
-  return JSON.stringify([schema, name]);
+  return [
+    `owners and privileges left aside: no role ${printable(describeSome(missingRoles))} on the scratch server`,
+  ];
 }

@@ -1,9 +1,8 @@
 import { join } from 'node:path';
+import { describeEntries } from '../domain/describe-contents.ts';
 import { BackupError } from '../domain/errors.ts';
 import { type FilesContents, isFilesContents, type Manifest } from '../domain/manifest.ts';
-import { plural } from '../domain/plural.ts';
-import { formatSize } from '../domain/size.ts';
-import { rawBytes, storedBytes } from './archive-bytes.ts';
+import { rawBytes, storedBytes, summed } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
 import { type DrillFinding, type DrillProgress, notAsRecorded } from './drill-finding.ts';
 import { verifyBytes } from './verify.ts';
@@ -28,7 +27,7 @@ export async function drillFiles(
   const progress = (step: DrillProgress['step'], total_bytes: number) => (bytes: number) =>
     onProgress({ step, bytes, total_bytes });
 
-  const stored = storedBytes(context, manifest, signal, progress('verify', size));
+  const stored = summed(storedBytes(context, manifest, signal), progress('verify', size));
   const verdict = await verifyBytes(context, stored, manifest, 'contents', signal);
   if (!verdict.ok) {
     return { verdict: 'failed', detail: notAsRecorded(verdict.detail), versions };
@@ -36,7 +35,7 @@ export async function drillFiles(
   onProgress({ step: 'prepare', bytes: 0 });
   await using scratch = await context.restoring.makeScratchDirectory(signal);
   const target = context.restoring.openDirectory(join(scratch.path, 'tree'));
-  let found: FilesContents | undefined;
+  let found: Parameters<typeof judge>[1] = { digest: '', entries: 0, bytes: 0 };
   let recovery_ms = 0;
   const raw = rawBytes(context, manifest, signal, progress('restore', raw_size));
   const check = async (directory: string) => {
@@ -61,12 +60,14 @@ async function extractOrExplain(extraction: Promise<unknown>): Promise<void> {
   }
 }
 
-function judge(recorded: FilesContents, found: FilesContents | undefined): Omit<DrillFinding, 'versions'> {
-  const { digest, entries, bytes } = recorded;
-  const figures = `${plural(entries, 'entry')} with ${formatSize(bytes)} of data`;
-  if (found?.digest === digest && found.entries === entries) {
+function judge(
+  recorded: FilesContents,
+  found: Pick<FilesContents, 'digest' | 'entries' | 'bytes'>,
+): Omit<DrillFinding, 'versions'> {
+  const figures = describeEntries(recorded);
+  if (found.digest === recorded.digest && found.entries === recorded.entries) {
     return { verdict: 'proven', detail: `${figures}, equal on disk after extraction` };
   }
-  const detail = `the extracted tree differs: ${plural(found?.entries ?? 0, 'entry')} with ${formatSize(found?.bytes ?? 0)} of data, ${figures} were recorded`;
+  const detail = `the extracted tree differs: ${describeEntries(found)}, ${figures} were recorded`;
   return { verdict: 'failed', detail };
 }

@@ -18,15 +18,6 @@ export interface DrillProgress {
   total_bytes?: number;
 }
 
-/** How many differences are named; the rest is counted. */
-const NAMED = 20;
-
-/** A list of any length as one text for people. */
-export function describeSome(items: readonly string[]): string {
-  const named = items.slice(0, NAMED).join('; ');
-  return items.length > NAMED ? `${named}; and ${items.length - NAMED} more` : named;
-}
-
 /** These end a drill as a whole; anything else that stands in its way is a verdict. */
 const ENDING = new Set(['CANCELLED', 'TIMEOUT', 'LOCK_LOST', 'ARCHIVE_UNKNOWN']);
 

@@ -1,11 +1,12 @@
 import type { DumpSurvey } from '../domain/dump-survey.ts';
 import { toBackupError } from '../domain/errors.ts';
 import type { Manifest } from '../domain/manifest.ts';
-import { plural } from '../domain/plural.ts';
+import { describeSome, plural } from '../domain/plural.ts';
 import { majorOf } from '../domain/server-version.ts';
+import { describeSectionDifference, differingSections } from '../domain/survey-comparison.ts';
 import { rawBytes } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
-import { describeSome, type DrillFinding, type DrillProgress, notAsRecorded } from './drill-finding.ts';
+import { type DrillFinding, type DrillProgress, notAsRecorded } from './drill-finding.ts';
 import { surveyDump, surveyVerified } from './survey-archive.ts';
 
 const NO_NEEDS = { roles: [], superusers: [], extensions: [], tablespaces: [] };
@@ -37,7 +38,7 @@ export async function drillGlobals(
   versions.server = scratch.server_version;
   try {
     const raw = rawBytes(context, manifest, signal, progress('restore', raw_size));
-    await context.restoring.openDatabase(scratch, true).applyGlobals(raw, signal);
+    await context.restoring.openDatabase(scratch, { scratch: true }).applyGlobals(raw, signal);
   } catch (error) {
     const fault = toBackupError(error);
     if (fault.code !== 'RESTORE_FAILED' || scratch.lastWords?.() !== undefined) throw fault;
@@ -57,22 +58,15 @@ export async function drillGlobals(
 }
 
 function judge(archive: DumpSurvey, restored: DumpSurvey): Omit<DrillFinding, 'versions'> {
-  const differences: string[] = [];
-  let compared = 0;
-  for (const [key, { exact }] of archive.sections) {
-    if (CLUSTER_SUPERUSER.test(key)) continue;
-    compared += 1;
-    const found = restored.sections.get(key);
-    if (found === undefined) differences.push(`${key}: missing from what was restored`);
-    else if (found.exact !== exact) differences.push(`${key}: not as in the archive`);
+  const isCompared = (key: string) => !CLUSTER_SUPERUSER.test(key);
+  // What a statement about a role sets is data: it comes back as it was, parentheses included.
+  const differing = differingSections(archive.sections, restored.sections, isCompared);
+  if (differing.length > 0) {
+    return { verdict: 'failed', detail: describeSome(differing.map(describeSectionDifference)) };
   }
-  for (const key of restored.sections.keys()) {
-    if (!CLUSTER_SUPERUSER.test(key) && !archive.sections.has(key))
-      differences.push(`${key}: not in the archive`);
-  }
-  if (differences.length > 0) return { verdict: 'failed', detail: describeSome(differences) };
+  const compared = [...archive.sections.keys()].filter(isCompared);
   return {
     verdict: 'proven',
-    detail: `${plural(compared, 'statement')} about roles and tablespaces, equal after restore and dump`,
+    detail: `${plural(compared.length, 'statement')} about roles and tablespaces, equal after restore and dump`,
   };
 }

@@ -1,4 +1,5 @@
-import { archiveKey, parseArchiveName, parseTimestamp } from '../domain/archive-name.ts';
+import { parseArchiveName, parseTimestamp } from '../domain/archive-name.ts';
+import { describeContents } from '../domain/describe-contents.ts';
 import { BackupError } from '../domain/errors.ts';
 import {
   type Contents,
@@ -11,8 +12,8 @@ import type { ByteStream, Inspectable } from '../domain/ports.ts';
 import { formatSize } from '../domain/size.ts';
 import { Meter } from '../lib/digest.ts';
 import { displayBytes } from '../lib/display-bytes.ts';
+import { counted, storedBytes } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
-import { counted } from './verify.ts';
 
 /** Who wrote an archive, and why. */
 export interface Origin extends Pick<Manifest, 'job' | 'run' | 'trigger' | 'actor'> {
@@ -44,13 +45,12 @@ export async function manifestFromArchive(
   signal: AbortSignal,
 ): Promise<Manifest> {
   const name = parseArchiveName(filename);
-  const key = archiveKey(filename);
   const at = name === undefined ? undefined : parseTimestamp(name.timestamp)?.toISOString();
-  if (name === undefined || key === undefined || at === undefined)
+  if (name === undefined || at === undefined)
     throw new BackupError('ARCHIVE_UNKNOWN', `${filename} is not the name of an archive`);
   const { type, source, timestamp, format, compression } = name;
   const stored = new Meter();
-  const bytes = counted(context.store.get(key, signal), onBytes);
+  const bytes = counted(storedBytes(context, { filename }, signal), onBytes);
   let raw_size = 0;
   const raw = counted(context.openCodec(compression).decode(stored.tap(bytes)), (more) => {
     raw_size += more;
@@ -136,13 +136,4 @@ function topOf(path: Buffer): Buffer {
 
 function withRemark(contents: Contents): Contents {
   return isFilesContents(contents) ? { ...contents, incomplete: [LOST_REMARK] } : contents;
-}
-
-function describeContents(contents: Contents): string {
-  if (isFilesContents(contents)) {
-    return `${contents.entries} entries with ${formatSize(contents.bytes)} of data`;
-  }
-  if (contents.tables.length === 0) return 'no table data';
-  const rows = contents.tables.reduce((sum, table) => sum + table.rows, 0);
-  return `${contents.tables.length} tables with ${rows} rows`;
 }

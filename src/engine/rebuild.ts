@@ -5,7 +5,7 @@ import { isTask, REBUILD_TASK, type RunEnded } from '../domain/journal-entry.ts'
 import type { Trigger } from '../domain/manifest.ts';
 import { endedEntry, identityOf } from '../domain/run-entries.ts';
 import type { EngineContext } from './context.ts';
-import type { ReadProgress } from './diff.ts';
+import type { ReadProgress } from './archive-bytes.ts';
 import type { Scope } from './events.ts';
 import { journal, newRunId } from './journaling.ts';
 import { manifestFromArchive, type Origin } from './manifest-from-archive.ts';

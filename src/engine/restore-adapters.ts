@@ -15,12 +15,16 @@ export interface DatabasePlace {
   binDir?: string | undefined;
 }
 
+export interface OpenDatabaseOptions {
+  /** Whether it is thrown away: what its server lacks is then NOT_PROVABLE. */
+  scratch: boolean;
+}
+
 /** What restores and drills work with beside the rest of the context. */
 export interface RestoreAdapters {
   /** Of cofre. */
   readonly version: string;
-  /** @param scratch whether it is thrown away: what its server lacks is then NOT_PROVABLE. */
-  openDatabase(place: DatabasePlace, scratch: boolean): DatabaseTarget;
+  openDatabase(place: DatabasePlace, options: OpenDatabaseOptions): DatabaseTarget;
   openDirectory(path: string): FilesTarget;
   readonly openScratch: OpenScratch;
   /** In a cluster of its own, whatever is configured. */

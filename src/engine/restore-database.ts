@@ -3,12 +3,12 @@ import type { DumpNeeds, DumpSurvey } from '../domain/dump-survey.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import { type Contents, isFilesContents, type Manifest, type TableContents } from '../domain/manifest.ts';
 import type { DatabaseTarget, DatabaseTargetState } from '../domain/restore-ports.ts';
-import { plural } from '../domain/plural.ts';
+import { describeSome, plural } from '../domain/plural.ts';
+import { printable, tableLabel } from '../domain/printable.ts';
 import { majorOf } from '../domain/server-version.ts';
 import { formatSize } from '../domain/size.ts';
 import { rawBytes } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
-import { describeSome } from './drill-finding.ts';
 import { globalsFor } from './globals.ts';
 import type { DatabaseRestoreFlags, RestoreReport, RestoreRequest } from './restore-request.ts';
 import { beforeTouching, notVerified, refuseUnfit } from './restore-refusals.ts';
@@ -46,7 +46,7 @@ class DatabaseRestore {
     this.#request = request;
     this.#flags = request.database;
     this.#signal = signal;
-    this.#target = context.restoring.openDatabase({ url: request.to }, false);
+    this.#target = context.restoring.openDatabase({ url: request.to }, { scratch: false });
     this.#startedAt = context.clock.now();
   }
 
@@ -126,10 +126,12 @@ class DatabaseRestore {
       this.#progress('globals', bytes, manifest.raw_size),
     );
     const { made, existing } = await this.#target.applyGlobals(raw, this.#signal);
-    const makes = made.length === 0 ? 'made none' : `made ${made.length} (${describeSome(made)})`;
+    const makes = made.length === 0 ? 'made none' : `made ${made.length} (${printable(describeSome(made))})`;
     const stays = existing.length === 1 ? 'it was' : 'they were';
     const kept =
-      existing.length === 0 ? '' : `, left ${existing.length} as ${stays} (${describeSome(existing)})`;
+      existing.length === 0
+        ? ''
+        : `, left ${existing.length} as ${stays} (${printable(describeSome(existing))})`;
     this.#steps.push(`roles and tablespaces of ${manifest.filename}: ${makes}${kept}`);
     return made;
   }
@@ -137,9 +139,9 @@ class DatabaseRestore {
   async #refuseLacking(needs: DumpNeeds): Promise<void> {
     const { roles, extensions, tablespaces } = await this.#target.lacking(needs, this.#signal);
     const lacks = [
-      ...(this.#flags.owners && roles.length > 0 ? [`the roles ${roles.join(', ')}`] : []),
-      ...(extensions.length > 0 ? [`the extensions ${extensions.join(', ')}`] : []),
-      ...(tablespaces.length > 0 ? [`the tablespaces ${tablespaces.join(', ')}`] : []),
+      ...(this.#flags.owners && roles.length > 0 ? [`the roles ${named(roles)}`] : []),
+      ...(extensions.length > 0 ? [`the extensions ${named(extensions)}`] : []),
+      ...(tablespaces.length > 0 ? [`the tablespaces ${named(tablespaces)}`] : []),
     ];
     if (lacks.length === 0) return;
     const hints = [
@@ -166,8 +168,8 @@ class DatabaseRestore {
     );
     const toolMajor = majorOf(tool_version);
     const options = { format, raw_size, toolMajor, create, clean, locale, jobs, singleTransaction, owners };
-    await this.#target.restore(raw, { ...options, schemas, tables }, this.#signal);
-    this.#steps.push(`restored ${filename} into ${state.description}`, ...this.#target.remarks);
+    const remarks = await this.#target.restore(raw, { ...options, schemas, tables }, this.#signal);
+    this.#steps.push(`restored ${filename} into ${state.description}`, ...remarks);
   }
 
   /** Holds the rows that stand there now against those of the manifest. */
@@ -175,11 +177,12 @@ class DatabaseRestore {
     const wanted = chosenTables(this.#manifest.contents, this.#flags);
     this.#progress('compare', 0);
     const counts = await this.#count(wanted, state);
-    const differences = wanted.flatMap(({ schema, name, rows }, index) => {
+    const differences = wanted.flatMap((table, index) => {
+      const { rows } = table;
       const found = counts[index];
       if (found === rows) return [];
       const there = found === undefined ? 'the table is not there' : `${found} are there`;
-      return [`${schema}.${name}: ${rows} rows in the archive, ${there}`];
+      return [`${tableLabel(table)}: ${plural(rows, 'row')} in the archive, ${there}`];
     });
     const rows = counts.reduce<number>((sum, count) => sum + (count ?? 0), 0);
     const tables = counts.filter((count) => count !== undefined).length;
@@ -196,7 +199,7 @@ class DatabaseRestore {
       throw new BackupError(
         code,
         `${this.#manifest.filename} was restored into ${state.description}, but not compared with the manifest: ${message}`,
-        { ...(hint === undefined ? {} : { hint }), ...(path === undefined ? {} : { path }), cause: error },
+        { hint, path, cause: error },
       );
     }
   }
@@ -235,9 +238,13 @@ function withMade(thrown: unknown, made: readonly string[]): unknown {
   const { code, message, hint, path } = thrown;
   return new BackupError(
     code,
-    `${message}; the roles and tablespaces that were made before stay: ${describeSome(made)}`,
-    { ...(hint === undefined ? {} : { hint }), ...(path === undefined ? {} : { path }), cause: thrown },
+    `${message}; the roles and tablespaces that were made before stay: ${printable(describeSome(made))}`,
+    { hint, path, cause: thrown },
   );
+}
+
+function named(names: readonly string[]): string {
+  return printable(names.join(', '));
 }
 
 function globalsStep({ filename }: Manifest): string {

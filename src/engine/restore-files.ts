@@ -1,12 +1,12 @@
+import { describeEntries } from '../domain/describe-contents.ts';
 import { BackupError } from '../domain/errors.ts';
 import { isFilesContents, type Manifest } from '../domain/manifest.ts';
 import type { Inspectable } from '../domain/ports.ts';
-import type { FilesTargetState, TreePlan } from '../domain/restore-ports.ts';
-import { plural } from '../domain/plural.ts';
+import type { FilesTargetState, TreeExaminer, TreePlan } from '../domain/restore-ports.ts';
 import { formatSize } from '../domain/size.ts';
-import { rawBytes, storedBytes } from './archive-bytes.ts';
+import { refuseOccupiedDirectory, refuseUnsafe } from '../domain/target-refusals.ts';
+import { rawBytes, storedBytes, summed } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
-import { describeSome } from './drill-finding.ts';
 import { beforeTouching, notVerified } from './restore-refusals.ts';
 import type { RestoreReport, RestoreRequest } from './restore-request.ts';
 import { verifyBytes } from './verify.ts';
@@ -27,12 +27,12 @@ export async function restoreFiles(
   const target = context.restoring.openDirectory(request.to);
   const { state, plan } = await beforeTouching(signal, async () => {
     const found = await target.look();
-    refuseOccupied(found, options.overwrite);
-    return { state: found, plan: await examine(context, manifest, request, signal) };
+    refuseOccupiedDirectory(found, options);
+    return { state: found, plan: await examine(context, manifest, request, target.examine(options), signal) };
   });
-  refuseUnsafe(filename, plan);
+  refuseUnsafe(plan, filename);
   refuseSmall(state, plan);
-  const figures = `${plural(plan.entries, 'entry')} with ${formatSize(plan.bytes)} of data`;
+  const figures = describeEntries(plan);
   const report = (steps: string[], rest: Partial<RestoreReport> = {}): RestoreReport => ({
     filename,
     target: state.path,
@@ -74,9 +74,7 @@ export async function restoreFiles(
   const differences =
     entries === plan.entries && bytes === plan.bytes
       ? []
-      : [
-          `${plural(entries, 'entry')} with ${formatSize(bytes)} of data were extracted, ${figures} were expected`,
-        ];
+      : [`${describeEntries({ entries, bytes })} were extracted, ${figures} were expected`];
   return report(steps, { restored: { entries, bytes }, compared: isWhole, differences });
 }
 
@@ -84,12 +82,12 @@ export async function restoreFiles(
 async function examine(
   context: EngineContext,
   manifest: Manifest,
-  { files, to, onProgress }: RestoreRequest,
+  { onProgress }: RestoreRequest,
+  examiner: TreeExaminer,
   signal: AbortSignal,
 ): Promise<TreePlan> {
-  const examiner = context.restoring.openDirectory(to).examine(files);
   const { filename, size } = manifest;
-  const stored = storedBytes(context, manifest, signal, (bytes) =>
+  const stored = summed(storedBytes(context, manifest, signal), (bytes) =>
     onProgress?.({ step: 'verify', bytes, total_bytes: size }),
   );
   const open = async (archive: Inspectable, stop: AbortSignal) => {
@@ -106,26 +104,6 @@ async function examine(
   const verdict = await verifyBytes(context, stored, manifest, 'contents', signal, open);
   if (verdict.ok) return examiner.end();
   throw notVerified(filename, verdict.detail);
-}
-
-function refuseOccupied({ path, occupants }: FilesTargetState, overwrite: boolean): void {
-  if (occupants.length === 0 || overwrite) return;
-  throw new BackupError('TARGET_REFUSED', `${path} is not empty: it holds ${describeSome(occupants)}`, {
-    path,
-    hint: 'Name a directory that does not exist, or add `--overwrite` to merge: what has the name of an entry is replaced.',
-  });
-}
-
-function refuseUnsafe(filename: string, { refused }: TreePlan): void {
-  if (refused.length === 0) return;
-  const named = describeSome(refused.map(({ path, reason }) => `${path}: ${reason}`));
-  const links = refused.some(({ reason }) => reason.includes('link'))
-    ? ' Links that lead out of the target are made as they are, and never followed, with `--outside-links`.'
-    : '';
-  throw new BackupError('ARCHIVE_UNSAFE', `${filename} holds what is not extracted: ${named}`, {
-    path: filename,
-    hint: `Nothing was touched. Restore what you want of it with \`--path\`, which leaves out the rest.${links}`,
-  });
 }
 
 function refuseSmall({ path, free_bytes }: FilesTargetState, { bytes }: TreePlan): void {
@@ -149,7 +127,7 @@ async function assertSameTree(
   if (found.digest === contents.digest) return;
   throw new BackupError(
     'RESTORE_FAILED',
-    `what was extracted of ${filename} is not what was recorded: ${plural(found.entries, 'entry')} with ${formatSize(found.bytes)} of data, ${contents.entries} with ${formatSize(contents.bytes)} were expected; nothing was moved into place`,
+    `what was extracted of ${filename} is not what was recorded: ${describeEntries(found)}, ${describeEntries(contents)} were expected; nothing was moved into place`,
     {
       path: filename,
       hint: 'Does the file system of the target keep modes, times and links? Restore to another one.',

@@ -1,7 +1,7 @@
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { Manifest } from '../domain/manifest.ts';
 import type { DatabaseTargetState } from '../domain/restore-ports.ts';
-import { describeSome } from './drill-finding.ts';
+import { refuseUnfitDatabase } from '../domain/target-refusals.ts';
 import type { DatabaseRestoreFlags } from './restore-request.ts';
 
 /** Throws TARGET_REFUSED for a database that the archive is not to be restored into as asked. */
@@ -10,24 +10,8 @@ export function refuseUnfit(
   state: DatabaseTargetState,
   flags: DatabaseRestoreFlags,
 ): void {
-  const { description, exists, occupants } = state;
-  if (!exists && !flags.create) {
-    throw refused(state, `there is no database ${description}`, 'Add `--create` to make it.');
-  }
-  if (!exists) return;
-  if (!flags.forceSource) refuseSource(manifest, state);
-  if (flags.create && !flags.clean) {
-    const hint =
-      'Leave `--create` out to restore into it while it is empty, or add `--clean` to put the archive in its place.';
-    throw refused(state, `the database ${description} exists`, hint);
-  }
-  if (occupants.length > 0 && !flags.clean) {
-    throw refused(
-      state,
-      `the database ${description} is not empty: it holds ${describeSome(occupants)}`,
-      'Restore into another database (`--create` makes one), or add `--clean` to put the archive in the place of what is there, once it is restored.',
-    );
-  }
+  if (state.exists && !flags.forceSource) refuseSource(manifest, state);
+  refuseUnfitDatabase(state, flags);
 }
 
 /** The database that an archive came from is known by its cluster and name, whatever leads to it. */
@@ -44,15 +28,10 @@ function refuseSource(manifest: Manifest, state: DatabaseTargetState): void {
     known && !isUnnamed
       ? `${state.description} is the database that ${manifest.filename} was taken from`
       : `${state.description} may be the database that ${manifest.filename} was taken from: ${why}`;
-  throw refused(
-    state,
-    what,
-    'Restore into another database and look at it first; `--force-source` restores into this one all the same.',
-  );
-}
-
-function refused(state: DatabaseTargetState, message: string, hint: string): BackupError {
-  return new BackupError('TARGET_REFUSED', message, { path: state.description, hint });
+  throw new BackupError('TARGET_REFUSED', what, {
+    path: state.description,
+    hint: 'Restore into another database and look at it first; `--force-source` restores into this one all the same.',
+  });
 }
 
 /** For an archive that is not what its manifest records, told before anything is touched. */

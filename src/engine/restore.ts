@@ -1,10 +1,10 @@
 import { BackupError, type ErrorCode, toBackupError } from '../domain/errors.ts';
 import { RESTORE_TASK, type RunError } from '../domain/journal-entry.ts';
 import type { Manifest } from '../domain/manifest.ts';
+import { describeSome } from '../domain/plural.ts';
 import { endedEntry, identityOf, startedEntry } from '../domain/run-entries.ts';
 import type { EngineContext } from './context.ts';
 import type { Scope } from './events.ts';
-import { describeSome } from './drill-finding.ts';
 import { journal, newRunId, taskOutcome } from './journaling.ts';
 import { restoreDatabase } from './restore-database.ts';
 import { restoreFiles } from './restore-files.ts';
@@ -66,7 +66,7 @@ async function describeTarget(
   { to }: RestoreRequest,
 ): Promise<string> {
   if (type === 'files') return restoring.openDirectory(to).path;
-  return await restoring.openDatabase({ url: to }, false).describe();
+  return await restoring.openDatabase({ url: to }, { scratch: false }).describe();
 }
 
 /** What the journal says of a restore that went through and did not yield what was recorded. */

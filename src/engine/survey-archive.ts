@@ -2,9 +2,9 @@ import type { DumpSurvey } from '../domain/dump-survey.ts';
 import { BackupError } from '../domain/errors.ts';
 import type { Manifest, TableContents } from '../domain/manifest.ts';
 import type { ByteStream, DumpSurveyor, Inspectable } from '../domain/ports.ts';
-import { rawBytes, storedBytes } from './archive-bytes.ts';
+import { inspected, rawBytes, storedBytes, summed } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
-import { inspected, verifyBytes } from './verify.ts';
+import { verifyBytes } from './verify.ts';
 
 /** An archive that was held against its manifest. */
 export type VerifiedSurvey = { ok: true; detail: string; survey: DumpSurvey } | { ok: false; detail: string };
@@ -29,7 +29,7 @@ export async function surveyVerified(
     surveyor = opened;
     return opened;
   };
-  const stored = storedBytes(context, manifest, signal, onBytes);
+  const stored = summed(storedBytes(context, manifest, signal), onBytes);
   const { ok, detail } = await verifyBytes(context, stored, manifest, 'contents', signal, open);
   if (!ok) return { ok, detail };
   if (surveyor === undefined) throw new BackupError('INTERNAL', `${manifest.filename} was not surveyed`);

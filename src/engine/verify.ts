@@ -141,7 +141,6 @@ function describeDifference(expected: Contents, found: Contents): string | undef
     const table = before ?? after;
     if (table !== undefined) differing.push(tableLabel(table));
   }
-  if (differing.length > 0)
-    return `the contents of these tables differ: ${describeSome(differing)}`;
+  if (differing.length > 0) return `the contents of these tables differ: ${describeSome(differing)}`;
   return expected.schema_sha256 === found.schema_sha256 ? undefined : 'the schema text differs';
 }

@@ -54,7 +54,6 @@ async function open(
   return {
     url: cluster.urlOf(DATABASE),
     server_version: cluster.version,
-    major: cluster.major,
     ...(programs.clients === undefined ? {} : { binDir: programs.clients }),
     remarks: database.remarks,
     sameLocale: database.sameLocale,

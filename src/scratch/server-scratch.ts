@@ -79,7 +79,6 @@ async function open(
   return {
     url: urlOfDatabase(params, session.target, session.password, name),
     server_version: version,
-    major,
     remarks,
     sameLocale,
     sameMoney,

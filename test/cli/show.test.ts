@@ -32,9 +32,9 @@ test('a dump shows its tables with rows and sizes, and their sum', async () => {
   expect(lines.slice(-5)).toEqual([
     'contents  2 tables, 20005 rows, 2.02 KB of data',
     '',
-    'TABLE                  ROWS     SIZE',
-    'public.orders         20000  2.00 KB',
-    'public.odd\\u000aname      5     24 B',
+    'TABLE                 ROWS     SIZE',
+    'public.orders        20000  2.00 KB',
+    'public.odd\\u{a}name      5     24 B',
   ]);
   expect((await shown(DUMP, { contents: { tables: [], schema_sha256: '0'.repeat(64) } })).at(-1)).toBe(
     'contents  no table data',
@@ -55,7 +55,7 @@ test('files show the totals of the tree, and what is not whole', async () => {
   expect(lines.slice(-3)).toEqual([
     'contents  17 entries, 3.00 KB of data',
     'changed   tree/log: grew',
-    'MISSING   tree/\\u001b[2J: unreadable',
+    'MISSING   tree/\\u{1b}[2J: unreadable',
   ]);
 });
 

@@ -68,7 +68,7 @@ describe('a dump', () => {
 
   test('keeps names apart that look alike when they are joined', () => {
     const before = dump([table('b.c', 1, 'a'), table('c', 1, 'a.b')]);
-    expect(found(dump([table('b.c', 1, 'a')]), before)).toEqual(['table_gone: a.b.c: gone, it had 1 rows']);
+    expect(found(dump([table('b.c', 1, 'a')]), before)).toEqual(['table_gone: a.b.c: gone, it had 1 row']);
   });
 
   test('goes by one share for rows and another for sizes', () => {
@@ -147,7 +147,7 @@ describe('a dump', () => {
   test('shows names without what a terminal would obey', () => {
     const before = dump([table('\u001b[2Jx\n\u202e', 1), table('a', 1)]);
     expect(found(dump([table('a', 1)]), before)).toEqual([
-      String.raw`table_gone: public.\u{1b}[2Jx\u{a}\u{202e}: gone, it had 1 rows`,
+      String.raw`table_gone: public.\u{1b}[2Jx\u{a}\u{202e}: gone, it had 1 row`,
     ]);
   });
 });

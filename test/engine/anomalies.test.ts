@@ -83,7 +83,7 @@ test('a table that is gone is named', async () => {
   const bed = await openTestLocation();
   await backUp(bed, dumpText(['1\tone'], 'orders'));
   expect((await backUp(bed, dumpText(['1\tone'], 'other'))).anomaly?.findings).toEqual([
-    { kind: 'table_gone', detail: 'public.orders: gone, it had 1 rows' },
+    { kind: 'table_gone', detail: 'public.orders: gone, it had 1 row' },
   ]);
 });
 

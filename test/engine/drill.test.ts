@@ -47,7 +47,6 @@ async function backedUp(
       return {
         url: 'postgresql:///scratch',
         server_version: '15.18',
-        major: 15,
         remarks:
           outcome.sameLocale === false || outcome.sameMoney === false ? ['the locale xx is not here: C'] : [],
         sameLocale: outcome.sameLocale ?? true,
@@ -58,7 +57,7 @@ async function backedUp(
       };
     },
     openDatabase: () => ({
-      remarks: [],
+      describe: async () => 'scratch',
       look: async () => await Promise.reject(new Error('a drill looks at nothing')),
       lacking: async () => await Promise.reject(new Error('nor this')),
       applyGlobals: async () => await Promise.reject(new Error('nor this')),
@@ -69,6 +68,7 @@ async function backedUp(
         if (outcome.restore !== undefined) throw outcome.restore;
         bed.clock.advance(RECOVERY_MS);
         seen.push(`restored ${bytes} bytes${owners ? '' : ' without owners'}`);
+        return [];
       },
     }),
     openDump: () => new FakeSource({ bytes: yields(outcome.again ?? text) }),
@@ -128,6 +128,13 @@ describe('an archive', () => {
     expect(result.detail).toContain(detail);
     expect((await bed.context.catalogue.read(bed.filename)).proof?.verdict).toBe('failed');
     expect(bed.seen.at(-1)).toBe('gone');
+  });
+
+  test('with names that steer a terminal has them told without that', async () => {
+    const text = dumpText(ROWS, '"bad\x1b[31mred"');
+    const { detail } = await drillOne(await backedUp({ again: dumpText(ROWS) }, text));
+    expect(detail).toContain('table public.bad\\u{1b}[31mred: missing from what was restored (3 rows');
+    expect(detail).not.toContain('\x1b');
   });
 
   const OTHERWISE = [

@@ -82,7 +82,7 @@ test('a manifest that was lost is made from the archive, with what the journal k
       level: 'contents',
       ok: true,
       at: bed.clock.now().toISOString(),
-      detail: '1 tables with 2 rows; it decodes to its end, and there was nothing to compare it with',
+      detail: '1 table with 2 rows; it decodes to its end, and there was nothing to compare it with',
     },
   });
   expect(await takeInventory(bed.context)).toEqual([]);

@@ -198,6 +198,12 @@ describe('the archive of roles', () => {
     expect(one.target.done).toEqual([]);
   });
 
+  test('is asked for by names without what steers a terminal', async () => {
+    const one = await bed({ lacking: () => ({ roles: ['bad\x1b[31mred'] }) });
+    const { message } = await failureOf(one.restore());
+    expect(message).toContain('needs: the roles bad\\u{1b}[31mred; nothing');
+  });
+
   test('leaves roles behind when what follows fails, which is said', async () => {
     for (const script of [
       { lacking: (_needs: unknown, asked: number) => (asked === 0 ? {} : { roles: ['ghost'] }) },

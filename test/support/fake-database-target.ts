@@ -18,7 +18,6 @@ export interface TargetScript {
 
 /** A database that is scripted, and remembers what was done to it. */
 export class FakeDatabaseTarget implements DatabaseTarget {
-  remarks: readonly string[] = [];
   readonly done: string[] = [];
   options: DatabaseRestoreOptions | undefined;
   readonly #script: TargetScript;
@@ -40,7 +39,6 @@ export class FakeDatabaseTarget implements DatabaseTarget {
       database,
       exists,
       ...(system_identifier === undefined ? {} : { system_identifier }),
-      server_version: '15.18',
       major: 15,
       occupants,
     };
@@ -65,6 +63,7 @@ export class FakeDatabaseTarget implements DatabaseTarget {
     await this.#script.during?.('restore');
     this.options = options;
     this.done.push(`restored ${bytes} bytes`);
+    return [];
   };
 
   countRows: DatabaseTarget['countRows'] = async (tables) => {

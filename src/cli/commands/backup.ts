@@ -3,6 +3,7 @@ import { formatDuration } from '../../domain/duration.ts';
 import { BackupError } from '../../domain/errors.ts';
 import type { Job } from '../../domain/job.ts';
 import { isFilesContents, type Manifest, type Outcome } from '../../domain/manifest.ts';
+import { printable } from '../../domain/printable.ts';
 import { formatSize } from '../../domain/size.ts';
 import type { EngineContext } from '../../engine/context.ts';
 import { newRunId } from '../../engine/journaling.ts';
@@ -106,7 +107,8 @@ function describeArchive(manifest: Manifest): string[] {
     lines.push(`    ANOMALY: it holds less than ${anomaly.baseline}: ${describeAnomaly(anomaly)}`);
   }
   if (!isFilesContents(contents)) return lines;
-  for (const { path, reason } of contents.changed) lines.push(`    changed: ${path}: ${reason}`);
-  for (const { path, reason } of contents.incomplete) lines.push(`    INCOMPLETE: ${path}: ${reason}`);
+  for (const { path, reason } of contents.changed) lines.push(`    changed: ${printable(path)}: ${reason}`);
+  for (const { path, reason } of contents.incomplete)
+    lines.push(`    INCOMPLETE: ${printable(path)}: ${reason}`);
   return lines;
 }

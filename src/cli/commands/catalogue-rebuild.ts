@@ -1,3 +1,4 @@
+import { plural } from '../../domain/plural.ts';
 import { rebuildCatalogue, type RebuildResult } from '../../engine/rebuild.ts';
 import type { Answer } from '../answer.ts';
 import { openProgress } from '../progress.ts';
@@ -28,10 +29,10 @@ export async function catalogueRebuild(session: Session): Promise<Answer> {
 
 function describe({ rebuilt, faults }: RebuildResult): string {
   if (rebuilt.length + faults.length === 0) return 'every archive has its manifest';
-  const summary = `${rebuilt.length} manifests rebuilt`;
+  const summary = `${plural(rebuilt.length, 'manifest')} rebuilt`;
   return [
     ...rebuilt.map((filename) => `ok     ${filename}`),
     ...faults.map(({ filename, detail }) => `FAULT  ${filename}  ${detail}`),
-    faults.length === 0 ? summary : `${summary}, ${faults.length} faults`,
+    faults.length === 0 ? summary : `${summary}, ${plural(faults.length, 'fault')}`,
   ].join('\n');
 }

@@ -4,11 +4,12 @@ import type {
   FilesDifference,
   TableDifference,
 } from '../../domain/diff.ts';
+import { plural } from '../../domain/plural.ts';
 import { formatSize } from '../../domain/size.ts';
 import { diffArchives } from '../../engine/diff.ts';
 import type { Answer } from '../answer.ts';
 import { openProgress } from '../progress.ts';
-import { printable } from '../printable.ts';
+import { printable, tableLabel } from '../../domain/printable.ts';
 import type { Session } from '../session.ts';
 import { formatTable } from '../table.ts';
 
@@ -28,7 +29,8 @@ function describe(difference: ArchiveDifference): string {
 }
 
 function describeTables({ identical, tables, unchanged, schema_changed }: DatabaseDifference): string {
-  if (identical) return `identical: ${unchanged} tables with the same rows, and the same schema text`;
+  if (identical)
+    return `identical: ${plural(unchanged, 'table')} with the same rows, and the same schema text`;
   const rows = Object.entries(tables).flatMap(([kind, list]) =>
     shown(
       list,
@@ -39,13 +41,14 @@ function describeTables({ identical, tables, unchanged, schema_changed }: Databa
   const table = formatTable(['', 'TABLE', 'ROWS', 'SIZE'], rows);
   return [
     ...(rows.length === 0 ? [] : [table]),
-    `${unchanged} tables unchanged`,
+    `${plural(unchanged, 'table')} unchanged`,
     `the schema text is ${schema_changed ? 'not ' : ''}the same`,
   ].join('\n');
 }
 
-function cells({ schema, name, rows, bytes }: TableDifference): string[] {
-  return [printable(`${schema}.${name}`), span(rows, String), span(bytes, formatSize)];
+function cells(table: TableDifference): string[] {
+  const { rows, bytes } = table;
+  return [tableLabel(table), span(rows, String), span(bytes, formatSize)];
 }
 
 /** `2 -> 5`; one figure where there is but one, or both are the same. */

@@ -9,7 +9,8 @@ import {
 } from '../../domain/manifest.ts';
 import { formatSize } from '../../domain/size.ts';
 import type { Answer } from '../answer.ts';
-import { printable } from '../printable.ts';
+import { plural } from '../../domain/plural.ts';
+import { printable, tableLabel } from '../../domain/printable.ts';
 import type { Session } from '../session.ts';
 import { formatTable } from '../table.ts';
 
@@ -77,7 +78,7 @@ function describeContents(contents: Contents): string {
 
 function describeTree({ entries, bytes, changed, incomplete }: FilesContents): string {
   return [
-    `contents  ${entries} entries, ${formatSize(bytes)} of data`,
+    `contents  ${plural(entries, 'entry')}, ${formatSize(bytes)} of data`,
     ...changed.map(({ path, reason }) => `changed   ${printable(path)}: ${reason}`),
     ...incomplete.map(({ path, reason }) => `MISSING   ${printable(path)}: ${reason}`),
   ].join('\n');
@@ -86,11 +87,10 @@ function describeTree({ entries, bytes, changed, incomplete }: FilesContents): s
 function describeTables({ tables }: DatabaseContents): string {
   if (tables.length === 0) return 'contents  no table data';
   const total = (of: (table: TableContents) => number) => tables.reduce((sum, table) => sum + of(table), 0);
-  const rows = tables.map(({ schema, name, rows: count, bytes }) => [
-    printable(`${schema}.${name}`),
-    String(count),
-    formatSize(bytes),
-  ]);
-  const sum = `${total(({ rows: count }) => count)} rows, ${formatSize(total(({ bytes }) => bytes))} of data`;
-  return `contents  ${tables.length} tables, ${sum}\n\n${formatTable(['TABLE', 'ROWS', 'SIZE'], rows, ['ROWS', 'SIZE'])}`;
+  const rows = tables.map((table) => [tableLabel(table), String(table.rows), formatSize(table.bytes)]);
+  const sum = `${plural(
+    total(({ rows: count }) => count),
+    'row',
+  )}, ${formatSize(total(({ bytes }) => bytes))} of data`;
+  return `contents  ${plural(tables.length, 'table')}, ${sum}\n\n${formatTable(['TABLE', 'ROWS', 'SIZE'], rows, ['ROWS', 'SIZE'])}`;
 }

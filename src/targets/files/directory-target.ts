@@ -9,6 +9,7 @@ import type {
   TreeExaminer,
   TreePlan,
 } from '../../domain/restore-ports.ts';
+import { refuseOccupiedDirectory } from '../../domain/target-refusals.ts';
 import { spaceAt } from '../../lib/mounts.ts';
 import { type Extracted, extractTree } from './extract-tree.ts';
 import { checkMerge } from './merge-check.ts';
@@ -63,7 +64,7 @@ export class DirectoryTarget implements FilesTarget {
   ): Promise<TreePlan> {
     signal.throwIfAborted();
     const place = findPlace(this.path);
-    await assertVacant(place, options);
+    refuseOccupiedDirectory({ path: place.path, occupants: await occupantsOf(place) }, options);
     const untouched = place.exists ? `${place.path} is as it was before` : `${place.path} was not made`;
     const pace = new Pace();
     using holder = new OpenDirectory(place.holder, 'follow');
@@ -141,17 +142,6 @@ class Moving {
       cause: error,
     });
   }
-}
-
-async function assertVacant(place: TargetPlace, { overwrite }: ExtractOptions): Promise<void> {
-  if (overwrite) return;
-  const occupants = await occupantsOf(place);
-  if (occupants.length === 0) return;
-  throw refused(
-    place.path,
-    `${place.path} is not empty: ${occupants.join(', ')}`,
-    'Name another directory, or merge into it with --overwrite.',
-  );
 }
 
 function makeStaging(holder: OpenDirectory, place: TargetPlace, state: string, signal: AbortSignal): Staging {

@@ -1,5 +1,5 @@
 import { BackupError } from '../../domain/errors.ts';
-import type { ExtractOptions, TreePlan } from '../../domain/restore-ports.ts';
+import type { ExtractOptions, RefusedKind, TreePlan } from '../../domain/restore-ports.ts';
 import type { TarEntry } from '../../formats/tar/tar-reader.ts';
 import { linkReach } from './link-reach.ts';
 import { MemberChoice } from './member-choice.ts';
@@ -25,8 +25,8 @@ export interface Judged {
 /** Why an entry is refused, and what is remembered of a link. */
 interface Verdict {
   fault?: string;
-  /** The fault is one that `outsideLinks` takes away. */
-  outside?: boolean;
+  /** Of the fault; `foreign` when absent. */
+  kind?: RefusedKind;
   climb?: number;
   left?: RawPath[];
 }
@@ -73,10 +73,10 @@ export class EntryJudge {
     const { path, fault: pathFault } = memberPath(raw);
     const chosen = this.#choice.isChosen(path, entry.type === 'directory');
     const judged: Judged = { path, made: madeBy(entry), link: entry.link.toString('latin1'), chosen };
-    const { fault, outside } =
+    const { fault, kind = 'foreign' }: Verdict =
       pathFault === undefined ? this.#judgePlace(entry, judged) : { fault: pathFault };
     if (fault !== undefined) {
-      if (chosen) this.refusals.add(raw, fault, outside);
+      if (chosen) this.refusals.add(raw, fault, kind);
       return undefined;
     }
     if (chosen) {
@@ -102,10 +102,10 @@ export class EntryJudge {
       this.refusals.add(
         path,
         `a symbolic link through the link ${displayPath(through)} and up from there`,
-        true,
+        'outside',
       );
     }
-    return { entries: this.#entries, bytes: this.#bytes, refused: this.refusals.remarks() };
+    return { entries: this.#entries, bytes: this.#bytes, ...this.refusals.summary() };
   }
 
   #judgePlace(entry: TarEntry, judged: Judged): Verdict {
@@ -144,7 +144,7 @@ export class EntryJudge {
   }
 
   #judgeKind(entry: TarEntry, judged: Judged): Verdict {
-    if (judged.made === 'device') return { fault: `a ${entry.type} device` };
+    if (judged.made === 'device') return { fault: `a ${entry.type} device`, kind: 'device' };
     if (entry.type === 'link') return this.#judgeHardLink(judged);
     return entry.type === 'symlink' ? this.#judgeSymlink(judged) : {};
   }
@@ -161,14 +161,18 @@ export class EntryJudge {
       return { fault: `a hard link to ${name}, which is no earlier file of the archive` };
     judged.made = kind;
     judged.link = first;
-    if ((known & REFUSED) !== 0) return { fault: `a hard link to ${name}, which is refused` };
+    if ((known & REFUSED) !== 0) {
+      const fault = `a hard link to ${name}, which is refused`;
+      // Of the rest that is refused only links that lead out have further names in a backup.
+      return { fault, kind: kind === 'device' ? 'device' : kind === 'symlink' ? 'outside' : 'foreign' };
+    }
     if (judged.chosen && (known & CHOSEN) === 0)
-      return { fault: `a hard link to ${name}, which is not chosen: add it with --path` };
+      return { fault: `a hard link to ${name}, which is not chosen: add it with --path`, kind: 'unchosen' };
     const climb = known >>> CLIMB_SHIFT;
     if (kind !== 'symlink' || this.#outsideLinks || climb <= depthOf(judged.path)) return { climb };
     return {
       fault: `a hard link to ${name}, a symbolic link that leads out of the target from here`,
-      outside: true,
+      kind: 'outside',
     };
   }
 
@@ -178,7 +182,7 @@ export class EntryJudge {
     if (this.#outsideLinks) return { climb: CLIMB_ANYWHERE };
     const cannotBeDecided = left.length > 0 && this.#undecided.length >= MAX_UNDECIDED;
     if (climb > depthOf(path) || cannotBeDecided) {
-      return { fault: `a symbolic link out of the target, to ${displayPath(link)}`, outside: true };
+      return { fault: `a symbolic link out of the target, to ${displayPath(link)}`, kind: 'outside' };
     }
     if (left.length === 0) return { climb };
     return chosen ? { climb: CLIMB_ANYWHERE, left } : { climb: CLIMB_ANYWHERE };

@@ -1,5 +1,6 @@
 import type { ByteStream } from '../../domain/ports.ts';
 import type { ExtractOptions, TreePlan } from '../../domain/restore-ports.ts';
+import { refuseUnsafe } from '../../domain/target-refusals.ts';
 import { TarReader } from '../../formats/tar/tar-reader.ts';
 import { EntryJudge } from './entry-judge.ts';
 import { OwnerNumbers } from './owner-numbers.ts';
@@ -48,7 +49,7 @@ export async function extractTree(
   signal.throwIfAborted();
   reader.end();
   const plan = judge.end();
-  if (judge.refusals.count > 0) throw judge.refusals.error();
+  refuseUnsafe(plan);
   await writer.finish(pace, signal);
   return { plan, bystanders: writer.bystanders };
 }

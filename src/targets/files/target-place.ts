@@ -1,6 +1,7 @@
 import { accessSync, constants, lstatSync, opendirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BackupError } from '../../domain/errors.ts';
+import { printable } from '../../domain/printable.ts';
 import { isMountPoint } from '../../lib/mounts.ts';
 import { codeOf, displayPath, type RawPath } from './raw-path.ts';
 
@@ -69,11 +70,11 @@ export async function occupantsOf(place: TargetPlace): Promise<string[]> {
 export function leftoversBeside({ exists, holder }: TargetPlace): string[] {
   if (exists) return [];
   const left = namesIn(holder).filter((name) => name.startsWith(STAGING_PREFIX));
-  return left.map((name) => join(holder, displayPath(name)));
+  return left.map((name) => join(holder, printable(displayPath(name))));
 }
 
 function describe(name: RawPath): string {
-  const shown = displayPath(name);
+  const shown = printable(displayPath(name));
   return name.startsWith(STAGING_PREFIX)
     ? `${shown} (left by a restore that was interrupted; remove it unless one is under way)`
     : shown;

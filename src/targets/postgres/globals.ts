@@ -112,8 +112,8 @@ class GlobalsApplication {
       'RESTORE_FAILED',
       `${this.#doing} failed: ${message}; ${state === '' ? 'nothing was changed' : state}`,
       {
-        ...(hint === undefined ? {} : { hint }),
-        ...(error instanceof BackupError && error.path !== undefined ? { path: error.path } : {}),
+        hint,
+        path: error instanceof BackupError ? error.path : undefined,
         cause: error,
       },
     );

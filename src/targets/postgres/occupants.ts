@@ -1,3 +1,4 @@
+import { printable } from '../../domain/printable.ts';
 import type { Session } from '../../postgres/session.ts';
 
 /** How many are named; one line more says how many others there are. */
@@ -85,7 +86,7 @@ export async function findOccupants(session: Session, major: number): Promise<st
   await session.query('SET LOCAL search_path = pg_catalog');
   const rows = await session.query<{ name: string; total: string }>(sql);
   await session.query('COMMIT');
-  const names = rows.map(({ name }) => name);
+  const names = rows.map(({ name }) => printable(name));
   const more = Number(rows[0]?.total ?? 0) - names.length;
   return more > 0 ? [...names, `${more} more`] : names;
 }

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { BackupError } from '../../domain/errors.ts';
 import type { DumpNeeds } from '../../domain/dump-survey.ts';
 import type { TableContents } from '../../domain/manifest.ts';
 import type { ByteStream } from '../../domain/ports.ts';
@@ -11,6 +10,7 @@ import type {
   Lacking,
   ScratchDirectory,
 } from '../../domain/restore-ports.ts';
+import { refuseUnfitDatabase } from '../../domain/target-refusals.ts';
 import { readServerFacts } from '../../postgres/server-facts.ts';
 import type { Session } from '../../postgres/session.ts';
 import { countTableRows } from './count-rows.ts';
@@ -23,8 +23,6 @@ import { ReplacementPlace } from './replacement.ts';
 import { restoreError } from './restore-errors.ts';
 import { openRestorer, type Restorer } from './restorer.ts';
 import { TargetServer } from './target-server.ts';
-
-const OCCUPANTS_NAMED = 5;
 
 export interface PostgresTargetOptions {
   /** A connection URI with its secrets resolved. Never shown. */
@@ -44,16 +42,10 @@ export class PostgresTarget implements DatabaseTarget {
   // Private, so that no inspection of this object shows the URL.
   readonly #options: PostgresTargetOptions;
   readonly #env: NodeJS.ProcessEnv;
-  #remarks: readonly string[] = [];
 
   constructor(options: PostgresTargetOptions) {
     this.#options = options;
     this.#env = options.env ?? process.env;
-  }
-
-  /** For people: how what the last restore made differs from what was wanted; complete once it has ended. */
-  get remarks(): readonly string[] {
-    return this.#remarks;
   }
 
   async describe(): Promise<string> {
@@ -64,14 +56,12 @@ export class PostgresTarget implements DatabaseTarget {
     return await lookAt(await this.#server(), signal);
   }
 
-  async restore(raw: ByteStream, options: DatabaseRestoreOptions, signal: AbortSignal): Promise<void> {
+  async restore(raw: ByteStream, options: DatabaseRestoreOptions, signal: AbortSignal): Promise<string[]> {
     const server = await this.#server();
     const state = await lookAt(server, signal);
-    assertWanted(state, options);
+    refuseUnfitDatabase(state, options);
     const { binDir, spoolDirectory, scratch = false } = this.#options;
     const applicationName = `cofre restore ${randomBytes(6).toString('hex')}`;
-    const remarks: string[] = [];
-    this.#remarks = remarks;
     await using stack = new AsyncDisposableStack();
     let restorer: Restorer;
     let place: Place;
@@ -85,9 +75,9 @@ export class PostgresTarget implements DatabaseTarget {
       throw restoreError(signal.aborted ? signal.reason : error, 'nothing was changed', scratch);
     }
     try {
-      remarks.push(...(await restorer(place.database)));
+      const remarks = await restorer(place.database);
       await place.finish(signal);
-      remarks.push(...place.remarks);
+      return [...remarks, ...place.remarks];
     } catch (error) {
       const ofPlain = error instanceof PlainRestoreError ? error : undefined;
       const aftermath = await place.abandon(applicationName, ofPlain?.committing ?? false);
@@ -144,42 +134,19 @@ async function lookAt(server: TargetServer, signal: AbortSignal): Promise<Databa
   const inside = await server.openIfExists(server.database, signal);
   await using session = inside ?? (await server.openBeside(server.database, signal));
   try {
-    const { version, major, database, systemIdentifier } = await readServerFacts(session);
+    const { major, database, systemIdentifier } = await readServerFacts(session);
     const name = inside === undefined ? server.database : database;
     return {
       description: server.describe(name),
       database: name,
       exists: inside !== undefined,
       ...(systemIdentifier === undefined ? {} : { system_identifier: systemIdentifier }),
-      server_version: version,
       major,
       occupants: inside === undefined ? [] : await findOccupants(session, major),
     };
   } catch (error) {
     signal.throwIfAborted();
     throw server.queryError(error, session);
-  }
-}
-
-/** Throws TARGET_REFUSED. */
-function assertWanted(state: DatabaseTargetState, { create, clean }: DatabaseRestoreOptions): void {
-  const { database, description, exists, occupants } = state;
-  if (!exists && !create) {
-    throw new BackupError('TARGET_REFUSED', `there is no database ${description}`, {
-      hint: '`--create` makes it.',
-    });
-  }
-  if (exists && create && !clean) {
-    throw new BackupError('TARGET_REFUSED', `the database "${database}" exists, so it cannot be made`, {
-      hint: 'Restore into it without `--create`, which needs it to be empty, or replace it with `--clean`.',
-    });
-  }
-  if (exists && !clean && occupants.length > 0) {
-    const named = occupants.slice(0, OCCUPANTS_NAMED).join(', ');
-    const more = occupants.length > OCCUPANTS_NAMED ? ', …' : '';
-    throw new BackupError('TARGET_REFUSED', `the database ${description} is not empty: ${named}${more}`, {
-      hint: 'Restore into another one with `--create`, or replace this one with `--clean`.',
-    });
   }
 }
 

@@ -1,4 +1,5 @@
 import { BackupError, type ErrorCode, toBackupError } from '../../domain/errors.ts';
+import { printable } from '../../domain/printable.ts';
 
 /** What a program said, boiled down: no data of rows, which stand in DETAIL and CONTEXT. */
 export interface ProgramMessage {
@@ -20,7 +21,7 @@ export function programMessage(stderr: string, linesBefore = 0): ProgramMessage 
   const number = Number(error?.[1] ?? own?.[1] ?? 0) - linesBefore;
   const copy = COPY_CONTEXT.exec(stderr)?.[1];
   const said = error?.[2] ?? own?.[2] ?? stderr.trim().split('\n').at(-1) ?? '';
-  const text = copy === undefined ? said : `${said} (${copy})`;
+  const text = printable(copy === undefined ? said : `${said} (${copy})`);
   return { text, ...(number > 0 ? { line: number } : {}) };
 }
 
@@ -159,8 +160,8 @@ export function restoreError(thrown: unknown, state: string, scratch: boolean): 
       : 'RESTORE_FAILED';
   const hint = hintOf(error.message) ?? error.hint;
   return new BackupError(code, message, {
-    ...(hint === undefined ? {} : { hint }),
-    ...(error.path === undefined ? {} : { path: error.path }),
+    hint,
+    path: error.path,
     cause: thrown,
   });
 }

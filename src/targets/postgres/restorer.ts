@@ -129,7 +129,7 @@ async function* vouched(raw: ByteStream, signal: AbortSignal): AsyncGenerator<Bu
     const { message } = error as Error;
     const hint = error instanceof BackupError ? error.hint : undefined;
     throw new BackupError('RESTORE_FAILED', `reading the archive failed: ${message}`, {
-      ...(hint === undefined ? {} : { hint }),
+      hint,
       cause: error,
     });
   }

@@ -178,13 +178,18 @@ test('with outside links they are made as they are, and still nothing goes throu
     { path: 'up', flag: '2', link: '../outside' },
     { path: 'again', flag: '1', link: 'up' },
   );
-  expect(examine(links, { outsideLinks: true })).toEqual({ entries: 3, bytes: 0, refused: [] });
+  expect(examine(links, { outsideLinks: true })).toEqual({
+    entries: 3,
+    bytes: 0,
+    refused: [],
+    refused_total: 0,
+  });
   await extract(links, target, { outsideLinks: true });
   expect(await namesIn(target)).toEqual(['absolute', 'again', 'up']);
   const through = archiveOf({ path: 'l', flag: '2', link: outside }, { path: 'l/evil', ...FILE });
   expect(await failureOf(extract(through, join(top, 'new'), { outsideLinks: true }))).toMatchObject({
     code: 'ARCHIVE_UNSAFE',
-    message: expect.not.stringContaining('2 entries') as string,
+    message: expect.not.stringMatching(/: l: /) as string,
   });
   expect(await namesIn(top)).toEqual(['outside', 'target']);
   expect(await namesIn(outside)).toEqual(['precious']);
@@ -192,22 +197,25 @@ test('with outside links they are made as they are, and still nothing goes throu
 
 test('the error names the first entries and the flag that helps', async () => {
   const { target } = await besideOthers();
-  const links = Array.from({ length: 5 }, (_, n) => ({ path: `l${n}`, flag: '2', link: '/etc' }));
+  const links = Array.from({ length: 25 }, (_, n) => ({ path: `l${n}`, flag: '2', link: '/etc' }));
   const onlyLinks = await failureOf(extract(archiveOf(...links), target));
   expect(onlyLinks).toMatchObject({
-    message: expect.stringMatching(/5 entries .*l0 \(.*\/etc\), l1 .*l2 .*, and 2 more$/) as string,
+    message: expect.stringMatching(/l0: [^;]*\/etc; l1: .*l19: .*; and 5 more$/) as string,
     hint: expect.stringContaining('--outside-links') as string,
   });
-  const device = await failureOf(extract(archiveOf({ path: 'd', flag: '3' }), target));
+  // A link is what it is about, and no flag helps.
+  const device = await failureOf(
+    extract(archiveOf({ path: 'd', flag: '3' }, { path: 'h', flag: '1', link: 'd' }), target),
+  );
   expect(device).toMatchObject({ hint: expect.not.stringContaining('--outside-links') as string });
 });
 
 test('a hundred thousand refused entries are counted, and a thousand named', () => {
   const members = Array.from({ length: 100_000 }, (_, n) => ({ path: `../${n}` }));
-  const { refused, entries } = examine(archiveOf({ path: 'fine' }, ...members));
+  const { refused, refused_total, entries } = examine(archiveOf({ path: 'fine' }, ...members));
   expect(entries).toBe(1);
-  expect(refused).toHaveLength(1_001);
-  expect(refused.at(-1)).toEqual({ path: '...', reason: 'and 99000 more' });
+  expect(refused).toHaveLength(1_000);
+  expect(refused_total).toBe(100_000);
 });
 
 test('what only looks hostile is restored', async () => {
@@ -224,7 +232,7 @@ test('what only looks hostile is restored', async () => {
     { path: '-rf', flag: '6' },
     { path: 'h', flag: '1', link: './-rf' },
   );
-  expect(examine(archive)).toEqual({ entries: 10, bytes: 15, refused: [] });
+  expect(examine(archive)).toEqual({ entries: 10, bytes: 15, refused: [], refused_total: 0 });
   await extract(archive, target);
   expect(await namesIn(target)).toEqual(['-rf', '..a', 'a', 'h']);
   expect(readFileSync(join(target, 'a/b/file'), 'utf8')).toBe('second');

@@ -217,10 +217,8 @@ describe('a dump that is not as pg_dump of this version writes it', () => {
     const { url, name } = await emptyDatabase();
     const target = targetOf(url);
     const text = script('SET newer_timeout = 0;', 'SET statement_timeout = 0;', 'CREATE TABLE t ();');
-    await target.restore(streamOf(text), PLAIN, SIGNAL);
-    expect(target.remarks).toEqual([
-      'the server does not know the parameter newer_timeout, so it was not set',
-    ]);
+    const remarks = await target.restore(streamOf(text), PLAIN, SIGNAL);
+    expect(remarks).toEqual(['the server does not know the parameter newer_timeout, so it was not set']);
     expect(await tablesIn(name)).toBe('1');
   });
 });
@@ -288,8 +286,9 @@ describe('creating the database', () => {
   it('takes the next best locale where the server does not have it, keeps the encoding, and says so', async () => {
     const target = targetOf(cluster.urlOf('elsewhere'));
     const locale = { encoding: 'UTF8', collate: 'xx_YY.UTF-8', ctype: 'xx_YY.UTF-8', provider: 'libc' };
-    await target.restore(streamOf(script('CREATE TABLE t ();')), { ...PLAIN, create: true, locale }, SIGNAL);
-    expect(target.remarks).toEqual([
+    const options = { ...PLAIN, create: true, locale };
+    const remarks = await target.restore(streamOf(script('CREATE TABLE t ();')), options, SIGNAL);
+    expect(remarks).toEqual([
       expect.stringMatching(/did not accept the locale.*xx_YY\.UTF-8.*UTF8, C\.UTF-8/),
     ]);
   });
@@ -324,7 +323,7 @@ describe('a database that is not empty', () => {
     await cluster.psql(name, 'CREATE TABLE mine (); CREATE SCHEMA "My ""stuff"');
     const error = await failureOf(targetOf(url).restore(streamOf(odd), PLAIN, SIGNAL));
     expect(error.code).toBe('TARGET_REFUSED');
-    expect(error.message).toContain('is not empty: table public.mine, schema "My ""stuff"');
+    expect(error.message).toContain('is not empty: it holds table public.mine; schema "My ""stuff"');
     expect(await tablesIn(name)).toBe('1');
   });
 });

@@ -2,7 +2,7 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, startCluster } from '../../../tools/cluster.ts';
 import { ODD_DATABASE } from '../../inspect/odd-database.ts';
-import { failureOf, SIGNAL, targetOf } from './restoring.ts';
+import { failureOf, PLAIN, SIGNAL, streamOf, targetOf } from './restoring.ts';
 
 let cluster: Cluster;
 
@@ -19,7 +19,6 @@ describe('looking at a target', () => {
   it('tells a database that is empty from one that is not there', async () => {
     const facts = {
       system_identifier: await cluster.psql('postgres', 'SELECT system_identifier FROM pg_control_system()'),
-      server_version: await cluster.psql('postgres', 'SHOW server_version'),
       major: cluster.major,
       occupants: [],
     };
@@ -35,6 +34,17 @@ describe('looking at a target', () => {
       exists: false,
       database: 'not there',
       description: `not there at ${cluster.socketDir}:5432`,
+    });
+  });
+
+  it('names what it holds without what steers a terminal', async () => {
+    const url = await cluster.createDatabase('coloured');
+    await cluster.psql('coloured', 'CREATE TABLE "bad\x1b[31mred" ()');
+    expect((await targetOf(url).look(SIGNAL)).occupants).toEqual(['table public."bad\\u{1b}[31mred"']);
+    const error = await failureOf(targetOf(url).restore(streamOf(''), PLAIN, SIGNAL));
+    expect(error).toMatchObject({
+      code: 'TARGET_REFUSED',
+      message: expect.stringContaining('it holds table public."bad\\u{1b}[31mred"'),
     });
   });
 

@@ -46,9 +46,7 @@ async function restore(
   name: string,
   options: DatabaseRestoreOptions,
 ): Promise<readonly string[]> {
-  const target = targetOf(cluster.urlOf(name));
-  await target.restore(streamOf(archive), options, SIGNAL);
-  return target.remarks;
+  return await targetOf(cluster.urlOf(name)).restore(streamOf(archive), options, SIGNAL);
 }
 
 describe.each(FORMATS)('a %s archive', (format, options) => {
