@@ -89,7 +89,7 @@ class DatabaseRestore {
     const { create, clean, jobs, singleTransaction, owners, schemas, tables } = this.#flags;
     if (globals !== undefined) this.#steps.push(globalsStep(globals));
     if (globals === this.#manifest) return this.#report(state);
-    if (create && !state.exists) this.#steps.push(`create the database ${state.description}`);
+    if (create && !state.exists) this.#steps.push(`would create the database ${state.description}`);
     const how =
       format === 'plain'
         ? `through psql${singleTransaction ? ', in one transaction' : ''}`
@@ -98,11 +98,11 @@ class DatabaseRestore {
     const what = only.length === 0 ? filename : `${only.join(', ')} of ${filename}`;
     const aside = owners ? '' : ', without owners and privileges';
     const into = `into ${clean && state.exists ? 'a new database beside ' : ''}${state.description}`;
-    this.#steps.push(`restore ${what} ${into} ${how}${aside}`);
+    this.#steps.push(`would restore ${what} ${into} ${how}${aside}`);
     if (clean && state.exists) {
-      this.#steps.push(`put it in the place of ${state.description}, which holds ${some(state.occupants)}`);
+      this.#steps.push(`would put it in the place of ${state.description}, which holds ${some(state.occupants)}`);
     }
-    this.#steps.push('count the rows of each table and compare them with the manifest');
+    this.#steps.push('would count the rows of each table and compare them with the manifest');
     return this.#report(state);
   }
 
@@ -112,11 +112,7 @@ class DatabaseRestore {
     const onBytes = (bytes: number) => this.#progress('verify', bytes, size);
     const verified = await surveyVerified(this.#context, manifest, this.#signal, onBytes);
     if (!verified.ok) throw notVerified(filename, verified.detail);
-    this.#steps.push(
-      this.#request.dryRun
-        ? `verify ${filename} (${formatSize(size)}), as was done just now: ${verified.detail}`
-        : `verified ${filename}: ${verified.detail}`,
-    );
+    this.#steps.push(`verified ${filename} (${formatSize(size)}): ${verified.detail}`);
     return verified.survey;
   }
 
@@ -248,7 +244,7 @@ function named(names: readonly string[]): string {
 }
 
 function globalsStep({ filename }: Manifest): string {
-  return `make the roles and tablespaces of ${filename} that are not there`;
+  return `would make the roles and tablespaces of ${filename} that are not there`;
 }
 
 function some(occupants: readonly string[]): string {

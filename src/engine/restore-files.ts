@@ -48,8 +48,8 @@ export async function restoreFiles(
   if (dryRun) {
     const into = state.occupants.length > 0 ? 'merge them into' : 'move them to';
     return report([
-      `verify ${filename} (${formatSize(size)}), as was done just now`,
-      `extract ${figures}${isWhole ? '' : ', which were chosen'}, ${isWhole ? 'compare them with the manifest, ' : ''}and ${into} ${state.path}`,
+      verified,
+      `would extract ${figures}${isWhole ? '' : ', which were chosen'}, ${isWhole ? 'compare them with the manifest, ' : ''}and ${into} ${state.path}`,
     ]);
   }
   const raw = rawBytes(context, manifest, signal, (bytes) =>

@@ -40,7 +40,7 @@ export interface RestoreReport {
   /** For people, without a password. */
   target: string;
   dry_run: boolean;
-  /** What was done, or would be, in order. */
+  /** What was done, in order, then in a dry run what `would` be: sentences for people. */
   steps: string[];
   /** What stands there now; absent after a dry run. */
   restored?: { tables: number; rows: number } | { entries: number; bytes: number };

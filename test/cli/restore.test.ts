@@ -196,6 +196,24 @@ describe('--latest', () => {
     expect(await chosen(`--at=${at}`)).toBe(expected);
   });
 
+  test('of a source of which none verifies says so', async () => {
+    const { restore, context } = await bed();
+    const spoil = (filename: string) =>
+      context.catalogue.update(
+        filename,
+        (manifest) => ({ ...manifest, verification: { ...manifest.verification, ok: false } }),
+        NO_ABORT,
+      );
+    for (const day of [16, 17, 18]) await spoil(daily(day));
+    await expect(restore('--latest', 'app', '--to', URI)).rejects.toMatchObject({
+      code: 'ARCHIVE_UNKNOWN',
+      message: 'none of the 3 backups of the source "app" verifies',
+    });
+    await expect(restore('--latest', 'app', '--at=2026-11-16T12:00Z', '--to', URI)).rejects.toMatchObject({
+      message: 'the only backup of the source "app" from 2026-11-16T12:00Z or before does not verify',
+    });
+  });
+
   test('of a source that has none says so', async () => {
     const { restore } = await bed();
     await expect(restore('--latest', 'ap', '--to', URI)).rejects.toMatchObject({
@@ -216,7 +234,7 @@ describe('the answer', () => {
       target: 'shop at db:5432',
       dry_run: false,
       steps: [
-        `verified ${daily(18)}: 1 table with 2 rows, as dumped`,
+        expect.stringMatching(/^verified \S+ \(.* B\): 1 table with 2 rows, as dumped$/),
         `restored ${daily(18)} into shop at db:5432`,
         'counted 2 rows in 1 table',
       ],

@@ -100,6 +100,7 @@ describe('a whole tree', () => {
         `moved them to ${target}`,
       ],
       restored: { entries: expected.length, bytes },
+      compared: true,
       differences: [],
       duration_ms: expect.any(Number),
     });
@@ -140,7 +141,7 @@ describe('a whole tree', () => {
     const filename = bed.nameOf('small');
     const dry = await bed.tell([filename, '--to', target, '--dry-run']);
     expect(dry).toMatch(
-      /^nothing was touched; without --dry-run:\n1\. would verify \S+ \(.*\), as was done just now\n2\. would extract 8 entries with \d+ B of data, compare them with the manifest, and move them to \S+target\n$/,
+      /^nothing was touched:\n1\. verified \S+ \(.*\)\n2\. would extract 8 entries with \d+ B of data, compare them with the manifest, and move them to \S+target\n$/,
     );
     expect(existsSync(target)).toBe(false);
     const told = await bed.tell([filename, '--to', target]);

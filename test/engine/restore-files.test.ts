@@ -128,8 +128,8 @@ test('a dry run verifies, and is wrong usage where a glob matches nothing', asyn
   expect(await one.run([], true)).toMatchObject({
     dry_run: true,
     steps: [
-      expect.stringMatching(/^verify \S+ \(.*\), as was done just now$/),
-      expect.stringMatching(/^extract 3 entries with 5 B of data, compare .* and move them to /),
+      expect.stringMatching(/^verified \S+ \(.*\)$/),
+      expect.stringMatching(/^would extract 3 entries with 5 B of data, compare .* and move them to /),
     ],
   });
   expect((await failureOf(one.run(['*.jpg'], true))).code).toBe('USAGE');

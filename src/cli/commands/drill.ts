@@ -2,10 +2,9 @@ import { formatDuration } from '../../domain/duration.ts';
 import { BackupError } from '../../domain/errors.ts';
 import { DRILL_TASK } from '../../domain/journal-entry.ts';
 import type { Verdict } from '../../domain/manifest.ts';
-import type { EngineContext } from '../../engine/context.ts';
 import { drill as drillAll, type DrillResult } from '../../engine/drill.ts';
 import type { DrillProgress } from '../../engine/drill-finding.ts';
-import { newestVerified } from '../../engine/newest.ts';
+import { nameNewestVerified } from '../../engine/newest.ts';
 import type { Answer, ExitStatus } from '../answer.ts';
 import { openProgress, stepProgress } from '../progress.ts';
 import { publishIndex } from '../publish-index.ts';
@@ -32,7 +31,7 @@ export async function drill(
   const { context } = app;
   const chosen = all
     ? context.catalogue.list().map(({ filename }) => filename)
-    : [...filenames, ...latest.map((source) => latestOf(context, source))];
+    : [...filenames, ...latest.map((source) => nameNewestVerified(context, source))];
   // A name mistyped is told before hours are spent on the others.
   for (const filename of chosen) await context.catalogue.read(filename);
   const results = await withProgress(session, async (onProgress) => {
@@ -42,15 +41,6 @@ export async function drill(
   });
   await publishIndex(app);
   return { status: worst(results), json: { results }, text: describe(results) };
-}
-
-function latestOf(context: EngineContext, source: string): string {
-  const newest = newestVerified(context, source);
-  if (newest !== undefined) return newest.filename;
-  throw new BackupError('ARCHIVE_UNKNOWN', `there is no backup of the source ${JSON.stringify(source)}`, {
-    path: source,
-    hint: '`cofre list` shows all backups.',
-  });
 }
 
 async function withProgress(

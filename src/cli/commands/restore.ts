@@ -6,7 +6,7 @@ import { plural } from '../../domain/plural.ts';
 import { POSTGRES_URI_START } from '../../domain/postgres-uri.ts';
 import { formatSize } from '../../domain/size.ts';
 import type { EngineContext } from '../../engine/context.ts';
-import { newestVerified } from '../../engine/newest.ts';
+import { nameNewestVerified } from '../../engine/newest.ts';
 import { restore as restoreArchive } from '../../engine/restore.ts';
 import type { RestoreProgress, RestoreReport } from '../../engine/restore-request.ts';
 import type { Answer } from '../answer.ts';
@@ -121,18 +121,8 @@ function chooseArchive(
       hint: 'Leave one of them out.',
     });
   }
-  const source = latest ?? '';
-  const newest = newestVerified(context, source, at === undefined ? undefined : parseTime(at));
-  if (newest !== undefined) return newest.filename;
-  const when = at === undefined ? '' : ` from ${at} or before`;
-  throw new BackupError(
-    'ARCHIVE_UNKNOWN',
-    `there is no backup of the source ${JSON.stringify(source)}${when}`,
-    {
-      path: source,
-      hint: '`cofre list` shows all backups.',
-    },
-  );
+  const then = at === undefined ? undefined : { time: parseTime(at), text: at };
+  return nameNewestVerified(context, latest ?? '', then);
 }
 
 /** `2026-11-24`, with a time of day or without, in the zone that is given or in that of this machine. */
@@ -204,10 +194,8 @@ function describe({
   differences,
   duration_ms,
 }: RestoreReport): string {
-  const lines = steps.map((step, index) =>
-    dry_run ? `${index + 1}. would ${step}` : `${index + 1}. ${step}`,
-  );
-  if (dry_run) return ['nothing was touched; without --dry-run:', ...lines].join('\n');
+  const lines = steps.map((step, index) => `${index + 1}. ${step}`);
+  if (dry_run) return ['nothing was touched:', ...lines].join('\n');
   const figures =
     restored === undefined
       ? ''
