@@ -28,8 +28,8 @@ try {
   await database.exec(SHOP_SQL);
   log.info({ step: 'shop', rows: await countRows(database) }, 'the shop is in the embedded database');
   const overrides: Overrides = {
-    openSource: (source, location) =>
-      source.type === 'postgres' ? new PgliteSource(source.name, database) : openSource(source, location),
+    openSource: (source, places) =>
+      source.type === 'postgres' ? new PgliteSource(source.name, database) : openSource(source, places),
   };
   const app = await composeApp(config, log, { create: true }, overrides);
   await composeDaemon(app, log, overrides).run(stop.signal);

@@ -1,10 +1,11 @@
 import type { Config } from './config/config.ts';
 import { GLOBALS_SUFFIX } from './domain/archive-name.ts';
-import { BackupError } from './domain/errors.ts';
-import type { ArchiveFormat } from './domain/manifest.ts';
 import type { DumpSurveyor, Inspectable, Inspector, OpenSurveyor } from './domain/ports.ts';
+import { readCustomHeader } from './formats/dump/custom-header.ts';
+import { readDirectoryHead } from './formats/dump/directory-head.ts';
 import { CustomDumpInspector, type CustomDumpOptions } from './inspect/custom-dump.ts';
-import { CustomDumpSurveyor, PlainDumpSurveyor } from './inspect/dump-surveyor.ts';
+import { DirectoryDumpInspector } from './inspect/directory-dump.ts';
+import { ArchivedDumpSurveyor, PlainDumpSurveyor } from './inspect/dump-surveyor.ts';
 import { LateSurveyor } from './inspect/late-surveyor.ts';
 import { PlainDumpInspector } from './inspect/plain-dump.ts';
 import { TarTreeInspector } from './inspect/tar-tree.ts';
@@ -32,7 +33,7 @@ export class Inspectors {
     );
   }
 
-  /** Throws TOOL_MISSING or SERVER_TOO_NEW when there is no pg_restore for an archive in the custom format. */
+  /** Throws TOOL_MISSING or SERVER_TOO_NEW when there is no pg_restore for an archive that is no plain dump. */
   async open(archive: Inspectable, signal: AbortSignal): Promise<Inspector> {
     switch (archive.format) {
       case 'plain':
@@ -40,9 +41,9 @@ export class Inspectors {
       case 'tar':
         return new TarTreeInspector();
       case 'custom':
-        return new CustomDumpInspector(await this.#customOptions(archive, signal));
+        return new CustomDumpInspector(await this.#pgRestore(archive, signal));
       case 'directory':
-        throw unread('directory');
+        return new DirectoryDumpInspector(await this.#pgRestore(archive, signal));
       default:
         return archive.format satisfies never;
     }
@@ -54,13 +55,13 @@ export class Inspectors {
       case 'plain':
         return new PlainDumpSurveyor(ofRows);
       case 'custom':
-        return archive.tool_version === undefined
-          ? new LateSurveyor(async (tool_version = '') =>
-              this.openSurveyor({ ...archive, tool_version }, ofRows, signal),
-            )
-          : new CustomDumpSurveyor(await this.#customOptions(archive, signal), ofRows);
       case 'directory':
-        throw unread('directory');
+        return archive.tool_version === undefined
+          ? new LateSurveyor(
+              async (tool_version = '') => this.openSurveyor({ ...archive, tool_version }, ofRows, signal),
+              archive.format === 'custom' ? readCustomHeader : readDirectoryHead,
+            )
+          : new ArchivedDumpSurveyor(archive.format, await this.#pgRestore(archive, signal), ofRows);
       case 'tar':
         throw new Error('an archive of files is no dump');
       default:
@@ -68,7 +69,7 @@ export class Inspectors {
     }
   };
 
-  async #customOptions(
+  async #pgRestore(
     { source, tool_version = '' }: Inspectable,
     signal: AbortSignal,
   ): Promise<CustomDumpOptions> {
@@ -78,10 +79,4 @@ export class Inspectors {
     const { path } = await findTool('pg_restore', major, { binDir, env, signal, neededBy: 'the archive' });
     return { pgRestore: path, env, signal };
   }
-}
-
-function unread(format: ArchiveFormat): BackupError {
-  return new BackupError('TOOL_MISSING', `this version of cofre does not read the ${format} format`, {
-    hint: 'Use the version of cofre that wrote the archive, or a newer one.',
-  });
 }

@@ -1,5 +1,4 @@
 import type { Config } from './config/config.ts';
-import { BackupError } from './domain/errors.ts';
 import type { Source } from './domain/ports.ts';
 import type { DatabaseTarget, FilesTarget, ScratchDirectory } from './domain/restore-ports.ts';
 import type { DatabasePlace, OpenDatabaseOptions, RestoreAdapters } from './engine/restore-adapters.ts';
@@ -70,15 +69,11 @@ export class Restoring implements RestoreAdapters {
   }
 
   openDump({ url, binDir }: DatabasePlace, format: Parameters<RestoreAdapters['openDump']>[1]): Source {
-    if (format === 'directory') {
-      throw new BackupError('NOT_PROVABLE', 'this version of cofre does not dump in the directory format', {
-        hint: 'Use the version of cofre that wrote the archive, or a newer one.',
-      });
-    }
     return new PostgresSource({
       name: RESTORED,
       url,
-      format,
+      // What a dump in the directory format holds, one in the custom format holds too, in a single stream.
+      format: format === 'directory' ? 'custom' : format,
       lockWaitTimeout_ms: LOCK_WAIT_MS,
       exclusive: false,
       ...ofScratch(),

@@ -17,6 +17,7 @@ import type { ScheduledJob } from './engine/scheduled-job.ts';
 import { Status } from './engine/status.ts';
 import { Inspectors } from './compose-inspectors.ts';
 import { Restoring } from './compose-restore.ts';
+import { stagingOf } from './compose-staging.ts';
 import { TarTreeLister } from './inspect/tree-lister.ts';
 import type { Logger } from './lib/log.ts';
 import { SystemClock } from './lib/system-clock.ts';
@@ -105,7 +106,7 @@ export function composeJobs(config: Config, overrides: Overrides = {}): Schedule
   const openAll = (sources: readonly SourceConfig[]) =>
     sources.flatMap((source) => {
       try {
-        return [open(source, config.location), ...openGlobals(source)];
+        return [open(source, config), ...openGlobals(source)];
       } catch (error) {
         if (!(error instanceof BackupError) || error.code !== 'CONFIG_INVALID') throw error;
         faults.push(error);
@@ -162,10 +163,15 @@ function openGlobals(source: SourceConfig): Source[] {
 }
 
 /** The adapter of the machine for a source, which never reads the location. Throws CONFIG_INVALID. */
-export function openSource(source: SourceConfig, location: string): Source {
+export function openSource(
+  source: SourceConfig,
+  { location, scratch }: Pick<Config, 'location' | 'scratch'>,
+): Source {
   switch (source.type) {
     case 'postgres':
-      return new PostgresSource(source);
+      return new PostgresSource(
+        source.format === 'directory' ? { ...source, staging: stagingOf(scratch) } : source,
+      );
     case 'files':
       return new FilesSource({
         ...source,

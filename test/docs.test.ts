@@ -6,6 +6,7 @@ import { createProgram } from '../src/cli/program.ts';
 import { type ConfigKey, configKeys } from '../src/config/json-schema.ts';
 import { validate } from '../src/config/validate.ts';
 import { ERROR_CODES } from '../src/domain/errors.ts';
+import type { HealthReport, JobHealth, ProofHealth, SeriesHealth } from '../src/domain/health.ts';
 import { STEPS } from '../src/engine/events.ts';
 import { Metrics } from '../src/engine/metrics.ts';
 import {
@@ -116,6 +117,61 @@ describe('the table of commands in README.md', () => {
   });
 });
 
+// The compiler holds these against the types: a field more or less does not pass the type check.
+const HEALTH_FIELDS: Record<keyof HealthReport, true> = {
+  status: true,
+  version: true,
+  uptime: true,
+  problems: true,
+  warnings: true,
+  jobs: true,
+  series: true,
+};
+const JOB_FIELDS: Record<keyof JobHealth, true> = {
+  job: true,
+  enabled: true,
+  last_success: true,
+  last_outcome: true,
+  last_run_at: true,
+  next_run: true,
+  overdue: true,
+  overdue_since: true,
+  running: true,
+};
+const SERIES_FIELDS: Record<keyof SeriesHealth, true> = {
+  source: true,
+  archives: true,
+  newest: true,
+  newest_at: true,
+  verified: true,
+  verified_at: true,
+  missing: true,
+  anomaly: true,
+  faulty: true,
+  proof: true,
+};
+const PROOF_FIELDS: Record<keyof ProofHealth, true> = {
+  filename: true,
+  verdict: true,
+  at: true,
+  proven_at: true,
+  proven_age: true,
+  recovery_ms: true,
+  failing: true,
+  failed: true,
+};
+
+test('README.md shows an answer of /health with every field, and no other', () => {
+  const [answer = ''] = /^\{"status":.*$/m.exec(section(readme, '## Monitoring')) ?? [];
+  const report = JSON.parse(answer) as HealthReport;
+  expect(Object.keys(report)).toEqual(Object.keys(HEALTH_FIELDS));
+  for (const job of report.jobs) expect(Object.keys(job)).toEqual(Object.keys(JOB_FIELDS));
+  for (const series of report.series) {
+    expect(Object.keys(series)).toEqual(Object.keys(SERIES_FIELDS));
+    expect(Object.keys(series.proof ?? {})).toEqual(Object.keys(PROOF_FIELDS));
+  }
+});
+
 test('README.md names every variable that cofre reads or sets', () => {
   const sources = globSync('src/**/*.ts', { cwd: ROOT }).map((path) =>
     readFileSync(join(ROOT, path), 'utf8'),
@@ -132,8 +188,10 @@ test('the test command is the one that the continuous integration runs', () => {
   expect(codeBlocks(readme, 'sh').map((block) => block.trim())).toContain(command);
 });
 
-test('CHANGELOG.md begins with the version of the package', () => {
-  const [latest] = headings(readPage('CHANGELOG.md')).filter((heading) => heading.startsWith('## '));
+test('CHANGELOG.md begins with the version of the package, but for what is not released yet', () => {
+  const [latest] = headings(readPage('CHANGELOG.md')).filter(
+    (heading) => heading.startsWith('## ') && !heading.endsWith(' - Unreleased'),
+  );
   expect(latest).toMatch(
     new RegExp(`^## \\[${packageJson.version.replaceAll('.', '\\.')}\\] - \\d{4}-\\d\\d-\\d\\d$`),
   );

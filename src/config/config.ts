@@ -38,7 +38,9 @@ export interface PostgresSourceConfig {
   readonly name: string;
   /** The resolved secret: never log it. */
   readonly url: string;
-  readonly format: 'plain' | 'custom';
+  readonly format: 'plain' | 'custom' | 'directory';
+  /** Of the directory format: connections that dump at once. */
+  readonly dumpJobs?: number;
   /** Patterns of pg_dump; an empty array is no restriction. */
   readonly include: ObjectPatterns;
   readonly exclude: ObjectPatterns;

@@ -1,9 +1,11 @@
 /**
- * What no single value shows: names that must differ. Works on the file as it was read, whatever else is
+ * What no single value shows: names that must differ, keys that go with another key's value only. Works on the file as it was read, whatever else is
  * wrong with it, so that these faults are found together with all others.
  */
 import { basename, resolve } from 'node:path';
 import { type ConfigFault, formatPath, type KeyPath, show } from './faults.ts';
+
+const SINGLE_STREAM: readonly unknown[] = ['plain', 'custom'];
 
 interface RawSource {
   path: KeyPath;
@@ -28,10 +30,27 @@ export function rawScratch(root: unknown): RawSource {
   return { path: ['scratch'], source: asRecord(asRecord(root).scratch) };
 }
 
-/** Source names used twice, and member names used twice within a files source. */
-export function checkNames(root: unknown, directory: string): ConfigFault[] {
+/** Source names used twice, member names used twice within a files source, and parallel dumps of one stream. */
+export function crossCheck(root: unknown, directory: string): ConfigFault[] {
   const sources = rawSources(root);
-  return [...repeatedSourceNames(sources), ...sources.flatMap((source) => memberNames(source, directory))];
+  return [
+    ...repeatedSourceNames(sources),
+    ...sources.flatMap((source) => [...memberNames(source, directory), ...uselessDumpJobs(source)]),
+  ];
+}
+
+/** Only the directory format has a file for each table. */
+function uselessDumpJobs({ path, source }: RawSource): ConfigFault[] {
+  const { type, format = 'plain', dumpJobs } = source;
+  if (type !== 'postgres' || dumpJobs === undefined || !SINGLE_STREAM.includes(format)) return [];
+  return [
+    {
+      path: formatPath([...path, 'dumpJobs']),
+      received: show(dumpJobs),
+      allowed: 'nothing, or "format": "directory" beside it',
+      message: 'only a dump in the directory format has several jobs',
+    },
+  ];
 }
 
 function repeatedSourceNames(sources: readonly RawSource[]): ConfigFault[] {

@@ -4,8 +4,7 @@ import { configKeys } from './json-schema.ts';
 import { suggest } from './suggest.ts';
 
 /** Keys of things that are planned: refused, so that nobody believes a backup is encrypted that is not. */
-const NOT_BUILT_KEYS = ['encryption', 'notify', 'tokens', 'dumpJobs'];
-const NOT_BUILT_FORMAT = 'directory';
+const NOT_BUILT_KEYS = ['encryption', 'notify', 'tokens'];
 
 type Issue = z.core.$ZodIssue;
 
@@ -33,13 +32,12 @@ function meantBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] 
 function fault(root: unknown, path: KeyPath, issue: Issue): ConfigFault {
   const received = showAt(root, path);
   // A reason may quote the value.
-  const message = received === HIDDEN ? 'not a valid value' : reasonOf(valueAt(root, path), path, issue);
+  const message = received === HIDDEN ? 'not a valid value' : reasonOf(valueAt(root, path), issue);
   return { path: formatPath(path), received, allowed: issue.message, message };
 }
 
-function reasonOf(value: unknown, path: KeyPath, issue: Issue): string {
+function reasonOf(value: unknown, issue: Issue): string {
   if (value === undefined) return 'missing';
-  if (path.at(-1) === 'format' && value === NOT_BUILT_FORMAT) return notBuilt(`format: ${value}`);
   if (issue.code === 'invalid_type') return issue.expected === 'int' ? 'not a whole number' : 'wrong type';
   if (issue.code === 'too_small' || issue.code === 'too_big') {
     return Array.isArray(value) ? 'empty' : 'out of range';

@@ -87,12 +87,13 @@ function resolveSource(source: SourceInput, urlPath: string, surroundings: Surro
 }
 
 function resolvePostgres(source: PostgresInput, url: string, directory: string): PostgresSourceConfig {
-  const { type, name, format, binDir, exclusive, globals } = source;
+  const { type, name, format, dumpJobs, binDir, exclusive, globals } = source;
   return {
     type,
     name,
     url,
     format,
+    ...(format === 'directory' ? { dumpJobs } : {}),
     include: patternsOf(source.include),
     exclude: patternsOf(source.exclude),
     lockWaitTimeout_ms: milliseconds(source.lockWaitTimeout),

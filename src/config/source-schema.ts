@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { SOURCE_NAME } from '../domain/archive-name.ts';
 import { POSTGRES_URI_START } from '../domain/postgres-uri.ts';
-import { choice, duration, flag, list, matching, section, text } from './leaves.ts';
+import { choice, count, duration, flag, list, matching, section, text } from './leaves.ts';
 
 export const NAME_ALLOWED =
   'lower-case letters, digits, "_" and "-", starting with a letter or digit, at most 63 characters';
@@ -78,6 +78,8 @@ const excludeSchema = section(
   SELECTION_ALLOWED,
 );
 
+/** Each is a session of the server, and a snapshot that it keeps. */
+const DUMP_JOBS_MOST = 64;
 const GLOBALS_ALLOWED = 'true, false or an object with `passwords`';
 
 const postgresSchema = section(
@@ -87,7 +89,12 @@ const postgresSchema = section(
     url: secretSchema.describe(
       'The connection URI, as a reference to a secret. A password in plain text is accepted with a warning.',
     ),
-    format: choice(['plain', 'custom']).default('plain').describe("The format of pg_dump's output."),
+    format: choice(['plain', 'custom', 'directory'])
+      .default('plain')
+      .describe("The format of pg_dump's output."),
+    dumpJobs: count(1, DUMP_JOBS_MOST)
+      .default(2)
+      .describe('How many tables are dumped at once; with the format `directory` only.'),
     include: includeSchema.optional().describe('Dump only these; everything when absent.'),
     exclude: excludeSchema.optional().describe('Leave these out.'),
     lockWaitTimeout: duration(1).default('60s').describe('How long to wait for the lock of each table.'),

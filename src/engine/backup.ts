@@ -17,7 +17,7 @@ import type { EngineContext } from './context.ts';
 import type { Scope, Step } from './events.ts';
 import { preflight } from './preflight.ts';
 import type { RunRequest } from './run-request.ts';
-import { sweepPartials } from './sweep.ts';
+import { sweepPartials, sweepStaging } from './sweep.ts';
 import { verifyBytes } from './verify.ts';
 
 const RETRY_BASE_MS = 1_000;
@@ -39,6 +39,7 @@ export async function backupSource(
   await using lock = await context.location.lock(`run.${source.name}`, signal);
   const guarded = AbortSignal.any([signal, lock.lost]);
   await sweepPartials(context, source.name);
+  if (source.format === 'directory') await sweepStaging(context, scope, guarded);
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await new Attempt(context, job, source, request, scope, guarded).run();

@@ -127,7 +127,11 @@ class DatabaseDrill {
     if (format === 'tar') throw new BackupError('INTERNAL', 'an archive of a database is no tree of files');
     const source = this.#context.restoring.openDump({ url, binDir }, format);
     const capture = await source.capture(this.#signal);
-    const archive = { format, source: this.#manifest.source, tool_version: capture.facts.tool_version };
+    const archive = {
+      format: source.format,
+      source: this.#manifest.source,
+      tool_version: capture.facts.tool_version,
+    };
     const stream = summed(capture.stream, this.#progress('compare', raw_size));
     return await surveyDump(this.#context, stream, archive, () => true, this.#signal);
   }

@@ -177,7 +177,10 @@ export class Events {
   }
 
   scratchSwept(name: string): void {
-    this.#log.warn({ step: 'sweep', name }, `removed what a drill that died had left: ${name}`);
+    this.#log.warn(
+      { step: 'sweep', name },
+      `removed what a drill, a restore or a dump that died had left: ${name}`,
+    );
   }
 
   archiveAdded(scope: Scope, manifest: Manifest): void {

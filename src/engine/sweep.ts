@@ -3,6 +3,7 @@ import { BackupError, toBackupError } from '../domain/errors.ts';
 import { ARCHIVE_TYPES } from '../domain/manifest.ts';
 import type { EngineContext } from './context.ts';
 import { recordDeletions } from './deletion.ts';
+import type { Scope, Step } from './events.ts';
 
 /** Removes the unfinished archives of one source. The caller holds that source's lock. */
 export async function sweepPartials(context: EngineContext, source: string): Promise<void> {
@@ -47,19 +48,35 @@ export async function sweepLocation(
 }
 
 /**
- * Removes what drills that died left. What stands in the way, such as a scratch server that cannot be reached, keeps
- * neither a daemon from its start nor a drill from its verdict.
+ * Removes what drills, restores and dumps that died left. What stands in the way, such as a scratch server that cannot
+ * be reached, keeps neither a daemon from its start nor a drill from its verdict.
  */
 export async function sweepScratch(
   context: EngineContext,
   actor: string,
   signal: AbortSignal,
 ): Promise<void> {
+  await unlessInTheWay(context, { actor }, 'drill', signal, () => context.restoring.sweepScratch(signal));
+}
+
+/** The same on this machine only, before a dump that is staged there takes the room. */
+export async function sweepStaging(context: EngineContext, scope: Scope, signal: AbortSignal): Promise<void> {
+  const sweep = () => context.restoring.sweepScratchDirectories(signal);
+  await unlessInTheWay(context, scope, 'capture', signal, sweep);
+}
+
+async function unlessInTheWay(
+  context: EngineContext,
+  scope: Partial<Scope>,
+  step: Step,
+  signal: AbortSignal,
+  sweep: () => Promise<string[]>,
+): Promise<void> {
   try {
-    for (const name of await context.restoring.sweepScratch(signal)) context.events.scratchSwept(name);
+    for (const name of await sweep()) context.events.scratchSwept(name);
   } catch (error) {
     signal.throwIfAborted();
-    context.events.failed('drill', { actor }, toBackupError(error));
+    context.events.failed(step, scope, toBackupError(error));
   }
 }
 

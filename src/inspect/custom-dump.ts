@@ -12,6 +12,8 @@ export interface CustomDumpOptions {
   pgRestore: string;
   env: NodeJS.ProcessEnv;
   signal: AbortSignal;
+  /** `tar`: pg_dump's format of that name. Default: `custom`. */
+  format?: 'custom' | 'tar';
 }
 
 /** What reads the plain dump that pg_restore makes of a custom one. */
@@ -64,10 +66,10 @@ export class CustomDumpInspector implements Inspector {
   }
 
   async #start(): Promise<{ child: Child; stdin: Writable; pumped: Promise<void> }> {
-    const { pgRestore, env, signal } = this.#options;
+    const { pgRestore, env, signal, format = 'custom' } = this.#options;
     const child = await startChild({
       command: pgRestore,
-      args: ['-f', '-'],
+      args: ['-f', '-', ...(format === 'tar' ? ['--format=tar'] : [])],
       // Its messages are looked at: in English, then.
       env: { ...env, LC_ALL: 'C' },
       signal,

@@ -1,9 +1,10 @@
 import type { DumpSurvey } from '../domain/dump-survey.ts';
-import type { DatabaseContents } from '../domain/manifest.ts';
-import type { DumpSurveyor } from '../domain/ports.ts';
+import type { Contents, DatabaseContents } from '../domain/manifest.ts';
+import type { DumpSurveyor, Inspector } from '../domain/ports.ts';
 import { type CopyTarget, copyColumns } from '../formats/dump/copy-header.ts';
 import { type PlainDumpHandler, PlainDumpReader, type UnitInfo } from '../formats/dump/plain-dump-reader.ts';
 import { CustomDumpInspector, type CustomDumpOptions } from './custom-dump.ts';
+import { DirectoryDumpInspector } from './directory-dump.ts';
 import { DumpContents } from './dump-contents.ts';
 import { SchemaSurvey } from './dump-schema.ts';
 import { RowMultiset } from './row-multiset.ts';
@@ -42,21 +43,21 @@ export class PlainDumpSurveyor implements DumpSurveyor {
   }
 }
 
-/** The same of a dump in the custom format, from what `pg_restore -f -` makes of it. */
-export class CustomDumpSurveyor implements DumpSurveyor {
+/** The same of a dump in the custom or directory format, from what `pg_restore -f -` makes of it. */
+export class ArchivedDumpSurveyor implements DumpSurveyor {
   readonly #plain: PlainDumpSurveyor;
-  readonly #inspector: CustomDumpInspector;
+  readonly #inspector: Inspector;
 
-  constructor(options: CustomDumpOptions, ofRows: OfRows) {
+  constructor(format: keyof typeof INSPECTORS, options: CustomDumpOptions, ofRows: OfRows) {
     this.#plain = new PlainDumpSurveyor(ofRows);
-    this.#inspector = new CustomDumpInspector(options, this.#plain);
+    this.#inspector = new INSPECTORS[format](options, this.#plain);
   }
 
   async write(chunk: Buffer): Promise<void> {
     await this.#inspector.write(chunk);
   }
 
-  async end(): Promise<DatabaseContents> {
+  async end(): Promise<Contents> {
     return await this.#inspector.end();
   }
 
@@ -68,6 +69,8 @@ export class CustomDumpSurveyor implements DumpSurveyor {
     await this.#inspector[Symbol.asyncDispose]();
   }
 }
+
+const INSPECTORS = { custom: CustomDumpInspector, directory: DirectoryDumpInspector } as const;
 
 class SurveyHandler implements PlainDumpHandler {
   readonly #ofRows: OfRows;

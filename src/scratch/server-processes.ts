@@ -4,15 +4,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /** What a process of PostgreSQL is called by the kernel, whatever title it gives itself. */
 const PROGRAM_NAMES = ['postgres', 'initdb'];
+/** It keeps our working directory, by which paths of its connection may go: what it writes to is in its arguments. */
+const DUMPER_NAME = 'pg_dump';
 /** After SIGQUIT a postmaster gives its children five seconds before it kills them. */
 const QUIT_GRACE_MS = 7_000;
 const KILL_GRACE_MS = 5_000;
 const POLL_MS = 20;
 
 /**
- * Ends every process of PostgreSQL that works in a directory: the postmasters first, which end their own, and
- * whatever is left with SIGKILL. A process counts when it is called like one of PostgreSQL's programs and its
- * working directory, which for a server is its data directory, lies there. Linux only.
+ * Ends every process of PostgreSQL that works in a directory, or dumps into it: the postmasters first, which end
+ * their own, and whatever is left with SIGKILL. A process counts when it is called like one of PostgreSQL's programs
+ * and its working directory, which for a server is its data directory, lies there, or `--file` for pg_dump. Linux only.
  * @param grace_ms before SIGKILL.
  */
 export async function endServersIn(directory: string, grace_ms = QUIT_GRACE_MS): Promise<void> {
@@ -37,18 +39,24 @@ export async function serverProcessesIn(directory: string): Promise<ServerProces
   // The directory itself is not resolved: it may be swapped for a link to the data of another server.
   const path = join(await realpath(dirname(directory)), basename(directory));
   const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(names.map(async (name) => await lookAt(Number(name), path)));
+  const found = await Promise.all(names.map(async (name) => await lookAt(Number(name), path, directory)));
   return found.filter((entry) => entry !== undefined);
 }
 
-async function lookAt(pid: number, directory: string): Promise<ServerProcess | undefined> {
+/** @param directory resolved. @param given the same, as it is written in arguments. */
+async function lookAt(pid: number, directory: string, given: string): Promise<ServerProcess | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
     // proc(5): `pid (name) state parent …`, where the name may itself hold blanks and parentheses.
     const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
-    if (!PROGRAM_NAMES.includes(name)) return undefined;
-    const workingDirectory = await readlink(`/proc/${pid}/cwd`);
-    if (workingDirectory !== directory && !workingDirectory.startsWith(`${directory}/`)) return undefined;
+    if (name === DUMPER_NAME) {
+      const args = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
+      if (!args.some((arg) => arg.startsWith(`--file=${given}/`))) return undefined;
+    } else {
+      if (!PROGRAM_NAMES.includes(name)) return undefined;
+      const workingDirectory = await readlink(`/proc/${pid}/cwd`);
+      if (workingDirectory !== directory && !workingDirectory.startsWith(`${directory}/`)) return undefined;
+    }
     const [, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return { pid, parent: Number(parent) };
   } catch {

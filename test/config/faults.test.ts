@@ -72,7 +72,7 @@ const BAD_INPUT: [string, Parameters<typeof configWith>[0], string[]][] = [
     'a key of the other type',
     { postgres: { directories: ['/srv'] }, top: { compression: { type: 'none', level: 3 } } },
     [
-      'jobs.app.sources[0].directories: this key does not go with this `type` (received "directories"; allowed: type, name, url, format, include, exclude, lockWaitTimeout, binDir, exclusive, globals)',
+      'jobs.app.sources[0].directories: this key does not go with this `type` (received "directories"; allowed: type, name, url, format, dumpJobs, include, exclude, lockWaitTimeout, binDir, exclusive, globals)',
       'compression.level: this key does not go with this `type` (received "level"; allowed: type)',
     ],
   ],
@@ -319,17 +319,44 @@ describe('Encryption settings silently ignored', () => {
     ['jobs.app.encryption', { job: { encryption: { passphrase: 'x' } } }, JOB_KEYS],
     ['notify', { top: { notify: [] } }, TOP_KEYS],
     ['http.tokens', { top: { http: { tokens: ['x'] } } }, 'host, port'],
-    ['jobs.app.dumpJobs', { job: { dumpJobs: 2 } }, JOB_KEYS],
   ])('a setting for something not built is refused: %s', async (path, more, allowed) => {
     const key = path.split('.').at(-1);
     expect(await faultLines(configWith(more))).toEqual([
       `${path}: ${LACKS} \`${key}\` (received "${key}"; allowed: ${allowed})`,
     ]);
   });
+});
 
-  test('and so is the directory format', async () => {
-    expect(await faultLines(configWith({ postgres: { format: 'directory' } }))).toEqual([
-      `jobs.app.sources[0].format: ${LACKS} \`format: directory\` (received "directory"; allowed: "plain", "custom")`,
+describe('jobs of a dump', () => {
+  const AT = 'jobs.app.sources[0].dumpJobs';
+
+  test.each([{ format: 'plain' }, { format: 'custom' }, {}])(
+    'go with no other format: %o',
+    async (format) => {
+      expect(await faultLines(configWith({ postgres: { ...format, dumpJobs: 2 } }))).toEqual([
+        `${AT}: only a dump in the directory format has several jobs (received 2; allowed: nothing, or "format": "directory" beside it)`,
+      ]);
+    },
+  );
+
+  test.each([0, 65, 1.5, '2'])('are a whole number within bounds, not %o', async (dumpJobs) => {
+    const lines = await faultLines(configWith({ postgres: { format: 'directory', dumpJobs } }));
+    expect(lines).toEqual([expect.stringMatching(/dumpJobs: .*allowed: a whole number from 1 to 64\)$/)]);
+  });
+
+  test('go with a source of files no more than its format does', async () => {
+    expect(await faultLines(configWith({ files: { dumpJobs: 2 } }))).toEqual([
+      expect.stringMatching(/^jobs\.app\.sources\[1\]\.dumpJobs: this key does not go with this `type`/),
     ]);
+  });
+
+  test('are two unless it says otherwise', async () => {
+    for (const [given, jobs] of [
+      [{}, 2],
+      [{ dumpJobs: 5 }, 5],
+    ] as const) {
+      const loaded = await loadFrom(configWith({ postgres: { format: 'directory', ...given } }));
+      expect(loaded.config.jobs[0]?.sources[0]).toMatchObject({ format: 'directory', dumpJobs: jobs });
+    }
   });
 });

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type DumpSurvey, isAboutRoles } from '../../src/domain/dump-survey.ts';
 import type { DumpSurveyor } from '../../src/domain/ports.ts';
-import { CustomDumpSurveyor, PlainDumpSurveyor } from '../../src/inspect/dump-surveyor.ts';
+import { ArchivedDumpSurveyor, PlainDumpSurveyor } from '../../src/inspect/dump-surveyor.ts';
 import { PlainDumpInspector } from '../../src/inspect/plain-dump.ts';
 import { type Cluster, startCluster } from '../../tools/cluster.ts';
 import { ODD_DATABASE } from './odd-database.ts';
@@ -218,7 +218,10 @@ describe('what a dump says', () => {
       env: process.env,
       signal: new AbortController().signal,
     };
-    const custom = await survey(await dump(url, '-Fc'), new CustomDumpSurveyor(options, () => true));
+    const custom = await survey(
+      await dump(url, '-Fc'),
+      new ArchivedDumpSurveyor('custom', options, () => true),
+    );
     expect(custom).toEqual(await survey(await dump(url)));
   });
 });

@@ -1,24 +1,28 @@
 import { BackupError } from '../../domain/errors.ts';
 import type { Filters } from './selection.ts';
 
-export type DumpFormat = 'plain' | 'custom';
+export type DumpFormat = 'plain' | 'custom' | 'directory';
 
 /**
- * The arguments of pg_dump. The connection string holds no password. A custom archive is left uncompressed,
- * since it is compressed like any other stream afterwards.
+ * The arguments of pg_dump. The connection string holds no password. A dump in the custom or directory format is left
+ * uncompressed, since it is compressed like any other stream afterwards.
  */
 export function dumpArguments(options: {
   connectionString: string;
   format: DumpFormat;
   filters: Filters;
   lockWaitTimeout_ms: number;
+  /** Of the directory format. */
+  jobs: number;
 }): string[] {
+  const { format, jobs } = options;
   const { include, exclude } = options.filters;
   return [
     `--dbname=${options.connectionString}`,
     '--no-password',
-    `--format=${options.format}`,
-    ...(options.format === 'custom' ? ['--compress=0'] : []),
+    `--format=${format}`,
+    ...(format === 'plain' ? [] : ['--compress=0']),
+    ...(format === 'directory' ? [`--jobs=${jobs}`] : []),
     `--lock-wait-timeout=${options.lockWaitTimeout_ms}`,
     // Otherwise an include pattern that names nothing is passed over as long as another one does.
     '--strict-names',

@@ -7,6 +7,7 @@ import { queryError } from '../../postgres/connect-errors.ts';
 import { type ConnectionParams, resolveConnection } from '../../postgres/connection-params.ts';
 import { readDatabaseLocale } from '../../postgres/database-locale.ts';
 import { connectionString } from '../../postgres/libpq-program.ts';
+import { readDirectoryDump, type Staging } from './directory-dump.ts';
 import { dumpEnvironment, dumpParams } from './dump-session.ts';
 import { type DumpFormat, dumpArguments, dumpError } from './pg-dump.ts';
 import { runPreflight } from './preflight.ts';
@@ -21,6 +22,10 @@ export interface PostgresSourceOptions {
   /** A connection URI with its secrets resolved. Never shown. */
   url: string;
   format: DumpFormat;
+  /** Connections that dump at once, in the directory format. Default: 1. */
+  dumpJobs?: number;
+  /** Of the directory format, which needs it. */
+  staging?: Staging;
   /** Patterns of pg_dump: psql's, see https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-PATTERNS */
   include?: { schemas?: readonly string[]; tables?: readonly string[] };
   exclude?: { schemas?: readonly string[]; tables?: readonly string[] };
@@ -55,28 +60,37 @@ export class PostgresSource implements Source {
   }
 
   async preflight(signal: AbortSignal): Promise<Finding[]> {
-    const { url, binDir } = this.#options;
+    const { url, binDir, staging } = this.#options;
     return await runPreflight(
-      { source: this.name, url, format: this.format, filters: this.#filters, binDir, env: this.#env },
+      {
+        source: this.name,
+        url,
+        format: this.format,
+        filters: this.#filters,
+        binDir,
+        env: this.#env,
+        staging,
+      },
       signal,
     );
   }
 
   /**
    * Throws SERVER_UNREACHABLE, SERVER_AUTH, SERVER_TOO_NEW, SERVER_BUSY, TOOL_MISSING or CONFIG_INVALID.
-   * The stream throws these as well, and UNREADABLE, SOURCE_MISSING, LOCK_LOST and TOOL_FAILED.
+   * The stream throws these as well, and UNREADABLE, SOURCE_MISSING, LOCK_LOST and TOOL_FAILED; in the directory format
+   * DISK_FULL, DUMP_EMPTY and IO_FAILED too.
    */
   async capture(signal: AbortSignal): Promise<Capture> {
     const params = await resolveConnection(this.#options.url, this.#env);
     const session = await connect(params, this.#env, signal);
     try {
-      const { facts, tool } = await this.#prepare(session, signal);
+      const { facts, tools } = await this.#prepare(session, signal);
       const ofDump = await dumpParams(session, params);
       const held = this.#options.exclusive ? session : undefined;
       if (held === undefined) await session[Symbol.asyncDispose]();
       return {
         facts,
-        stream: this.#stream(ofDump, session, held, tool, signal),
+        stream: this.#stream(ofDump, session, held, tools, signal),
         remarks: () => ({ changed: [], incomplete: [] }),
       };
     } catch (error) {
@@ -87,11 +101,15 @@ export class PostgresSource implements Source {
     }
   }
 
-  async #prepare(session: Session, signal: AbortSignal): Promise<{ facts: CaptureFacts; tool: Tool }> {
+  async #prepare(session: Session, signal: AbortSignal): Promise<{ facts: CaptureFacts; tools: Tools }> {
     const { binDir, exclusive } = this.#options;
     const { version, major, database, systemIdentifier } = await readServerFacts(session);
     const neededBy = `PostgreSQL ${version}`;
     const tool = await findTool('pg_dump', major, { binDir, env: this.#env, signal, neededBy });
+    const pgRestore =
+      this.format === 'directory'
+        ? await findTool('pg_restore', tool.major, { binDir, env: this.#env, signal, neededBy })
+        : undefined;
     const locale = await readDatabaseLocale(session);
     if (exclusive) await takeAdvisoryLock(session, this.name, database, major);
     const facts: CaptureFacts = {
@@ -101,7 +119,7 @@ export class PostgresSource implements Source {
       ...(systemIdentifier === undefined ? {} : { system_identifier: systemIdentifier }),
       ...(locale === undefined ? {} : { locale }),
     };
-    return { facts, tool };
+    return { facts, tools: { pgDump: tool, pgRestore } };
   }
 
   /** A stream that also lets go of the lock when it is given up before its first byte was asked for. */
@@ -109,17 +127,27 @@ export class PostgresSource implements Source {
     params: ConnectionParams,
     { target, password }: Session,
     held: Session | undefined,
-    tool: Tool,
+    { pgDump, pgRestore }: Tools,
     signal: AbortSignal,
   ): ByteStream {
     const args = dumpArguments({
-      connectionString: connectionString(params, target, tool.major),
+      connectionString: connectionString(params, target, pgDump.major),
       format: this.format,
       filters: this.#filters,
       lockWaitTimeout_ms: this.#options.lockWaitTimeout_ms,
+      jobs: this.#options.dumpJobs ?? 1,
     });
     const env = dumpEnvironment(this.#env, password);
-    const dump = readDump({ tool, args, env, held, source: this.name, signal });
+    const { staging } = this.#options;
+    const open: OpenDump = (stop, onReceived) => {
+      if (pgRestore === undefined) {
+        return childOutput({ command: pgDump.path, args, env, signal: stop, label: 'pg_dump' });
+      }
+      if (staging === undefined) throw new Error('a dump in the directory format has no place to be staged');
+      const top = `${this.name}.dir`;
+      return readDirectoryDump({ pgDump, pgRestore, args, env, staging, top, signal: stop, onReceived });
+    };
+    const dump = readDump({ open, held, source: this.name, signal });
     return {
       [Symbol.asyncIterator]: () => ({
         next: async () => await dump.next(),
@@ -133,10 +161,17 @@ export class PostgresSource implements Source {
   }
 }
 
+interface Tools {
+  pgDump: Tool;
+  /** For the directory format. */
+  pgRestore: Tool | undefined;
+}
+
+/** @param onReceived to be called when data have arrived without any chunk of the stream. */
+type OpenDump = (signal: AbortSignal, onReceived: () => void) => ByteStream;
+
 interface DumpOptions {
-  tool: Tool;
-  args: readonly string[];
-  env: NodeJS.ProcessEnv;
+  open: OpenDump;
   /** The session with the advisory lock. */
   held: Session | undefined;
   source: string;
@@ -144,13 +179,16 @@ interface DumpOptions {
 }
 
 async function* readDump(options: DumpOptions): AsyncGenerator<Buffer, void, undefined> {
-  const { tool, args, env, held, source } = options;
+  const { open, held, source } = options;
   await using _released = held;
   const lost = held?.lost;
   const signal = lost === undefined ? options.signal : AbortSignal.any([options.signal, lost]);
   let received = false;
   try {
-    for await (const chunk of childOutput({ command: tool.path, args, env, signal, label: 'pg_dump' })) {
+    const onReceived = () => {
+      received = true;
+    };
+    for await (const chunk of open(signal, onReceived)) {
       received = true;
       yield chunk;
     }

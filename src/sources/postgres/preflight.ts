@@ -7,11 +7,13 @@ import {
   resolveConnection,
 } from '../../postgres/connection-params.ts';
 import { identifier, queryError } from '../../postgres/connect-errors.ts';
+import type { Staging } from './directory-dump.ts';
 import type { DumpFormat } from './pg-dump.ts';
 import { type Filters, isGiven, type PatternFault, resolveSelection } from './selection.ts';
 import { readServerFacts, type ServerFacts } from '../../postgres/server-facts.ts';
 import type { Session } from '../../postgres/session.ts';
 import { findTool, type Tool } from '../../postgres/tools.ts';
+import { findSpace } from './staging-space.ts';
 import { findUnreadable, findUnreadableLargeObjects } from './unreadable.ts';
 
 export interface PreflightOptions {
@@ -21,6 +23,8 @@ export interface PreflightOptions {
   readonly filters: Filters;
   readonly binDir: string | undefined;
   readonly env: NodeJS.ProcessEnv;
+  /** Of the directory format. */
+  readonly staging?: Staging | undefined;
 }
 
 /** Everything that would make pg_dump fail, found at once. Throws for nothing but cancellation. */
@@ -82,13 +86,13 @@ async function checkTools(
     }
   };
   const dump = await check('pg_dump', facts.major);
-  // Archives of the custom format are read back with it.
-  if (options.format === 'custom' && dump !== undefined) await check('pg_restore', dump.major);
+  // Archives of these formats are read back with it.
+  if (options.format !== 'plain' && dump !== undefined) await check('pg_restore', dump.major);
   return findings;
 }
 
 async function checkObjects(
-  { filters, source }: PreflightOptions,
+  { filters, source, staging }: PreflightOptions,
   session: Session,
   { database, role, major }: ServerFacts,
 ): Promise<Finding[]> {
@@ -110,6 +114,9 @@ async function checkObjects(
   findings.push(...(await findUnreadable(session, selection, role)));
   if (selection.includeSchemas === undefined && selection.includeTables === undefined) {
     findings.push(...(await findUnreadableLargeObjects(session, role, major)));
+  }
+  if (staging !== undefined) {
+    findings.push(await findSpace(session, selection, source, await staging.parent()));
   }
   await session.query('COMMIT');
   return findings;

@@ -11,6 +11,7 @@ import { restorePlain } from './plain-restore.ts';
 import { prepareSession, type RestoreSession } from './restore-session.ts';
 import { spool } from './spool.ts';
 import type { TargetServer } from './target-server.ts';
+import { unpackDirectory } from './unpack-directory.ts';
 
 /** Restores into an empty database; returns remarks for people. */
 export type Restorer = (database: string) => Promise<string[]>;
@@ -29,7 +30,8 @@ export interface RestorerParts {
 }
 
 /**
- * Everything that can go wrong before a database is made or changed: finds the programs, unpacks a custom archive.
+ * Everything that can go wrong before a database is made or changed: finds the programs, unpacks an archive that is
+ * no plain dump.
  *
  * Throws TOOL_MISSING, SERVER_TOO_NEW, SPACE_LOW, TARGET_REFUSED, RESTORE_FAILED.
  */
@@ -41,27 +43,31 @@ export async function openRestorer(parts: RestorerParts, signal: AbortSignal): P
       return async (database) => await viaPsql(parts, psql, database, vouched(raw, signal), signal);
     }
     case 'custom':
-      return await openCustom(parts, signal);
+      return await openArchive(parts, spool, signal);
     case 'directory':
+      return await openArchive(parts, unpackDirectory, signal);
     case 'tar':
-      throw new BackupError(
-        'RESTORE_FAILED',
-        `archives of the format ${options.format} are not restored by this version`,
-        { hint: 'Restore it by hand with pg_restore.' },
-      );
+      throw new BackupError('RESTORE_FAILED', 'an archive of files is not restored into a database', {
+        hint: 'Name a directory as the target.',
+      });
     default:
       return options.format satisfies never;
   }
 }
 
-async function openCustom(parts: RestorerParts, signal: AbortSignal): Promise<Restorer> {
+/** @param unpack writes the archive into a directory; returns the path that pg_restore is told. */
+async function openArchive(
+  parts: RestorerParts,
+  unpack: typeof spool,
+  signal: AbortSignal,
+): Promise<Restorer> {
   const { server, state, raw, options, binDir, env, applicationName, stack } = parts;
   const neededBy = `an archive of pg_dump ${options.toolMajor}`;
   const pgRestore = await findTool('pg_restore', options.toolMajor, { binDir, env, signal, neededBy });
   // One that is newer than the server sends it settings it does not know: these are filtered on the way to psql.
   const psql = pgRestore.major > state.major ? await findPsql(parts, signal) : undefined;
   const directory = stack.use(await parts.spoolDirectory()).path;
-  const file = await spool(vouched(raw, signal), options.raw_size, directory, signal);
+  const file = await unpack(vouched(raw, signal), options.raw_size, directory, signal);
   const childEnv = server.login(state.database, pgRestore.major, applicationName).env;
   const { owners, schemas, tables } = options;
   const args = await entryArguments(

@@ -16,24 +16,34 @@ export async function spool(
   directory: string,
   signal: AbortSignal,
 ): Promise<string> {
-  const { bavail, bsize } = await statfs(directory);
-  const free_bytes = bavail * bsize;
-  const takes = `the archive takes ${formatSize(raw_size)}`;
-  if (free_bytes < raw_size) {
-    throw notUnpacked('SPACE_LOW', directory, `${formatSize(free_bytes)} are free, ${takes}`);
-  }
+  await assertRoom(directory, raw_size);
   const path = join(directory, 'archive.dump');
   try {
     await pipeline(raw, createWriteStream(path, { mode: 0o600, flags: 'wx' }), { signal });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-    throw notUnpacked('DISK_FULL', directory, `no space is left, ${takes}`, error);
+    throw notUnpacked('DISK_FULL', directory, 'no space is left', raw_size, error);
   }
   return path;
 }
 
-function notUnpacked(code: ErrorCode, directory: string, why: string, cause?: unknown): BackupError {
-  return new BackupError(code, `the archive cannot be unpacked in ${directory}: ${why}`, {
+/** Throws SPACE_LOW. @param raw_size of the archive, in bytes. */
+export async function assertRoom(directory: string, raw_size: number): Promise<void> {
+  const { bavail, bsize } = await statfs(directory);
+  const free_bytes = bavail * bsize;
+  if (free_bytes >= raw_size) return;
+  throw notUnpacked('SPACE_LOW', directory, `${formatSize(free_bytes)} are free`, raw_size);
+}
+
+export function notUnpacked(
+  code: ErrorCode,
+  directory: string,
+  why: string,
+  raw_size: number,
+  cause?: unknown,
+): BackupError {
+  const takes = `the archive takes ${formatSize(raw_size)}`;
+  return new BackupError(code, `the archive cannot be unpacked in ${directory}: ${why}, ${takes}`, {
     path: directory,
     hint: 'Free space there, or name a directory on a larger disk as scratch.directory.',
     cause,
