@@ -2,10 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { parseManifest } from '../src/catalogue/manifest-file.ts';
 import {
+  drillTaskOf,
   parseJournalLine,
   type JobSeen,
   type RunEnded,
   type RunStarted,
+  TASKS,
 } from '../src/domain/journal-entry.ts';
 import type { DatabaseContents, FilesContents, Manifest } from '../src/domain/manifest.ts';
 import { PlainDumpInspector } from '../src/inspect/plain-dump.ts';
@@ -107,6 +109,11 @@ test('shows a manifest that cofre accepts', () => {
 
 test('describes every field of the journal, and no other', () => {
   expect(fieldsIn(journal).toSorted()).toEqual(Object.keys(JOURNAL_FIELDS).toSorted());
+});
+
+test('names every task that can stand for a job', () => {
+  const [, , meaning = ''] = tableRows(journal).find(([field]) => field === '`job`') ?? [];
+  expect(codeSpans(meaning)).toEqual([...TASKS, drillTaskOf('<job>')]);
 });
 
 test('shows lines of a journal that cofre reads', () => {

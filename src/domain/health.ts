@@ -9,7 +9,10 @@ export interface HealthReport {
   uptime: number;
   /** Why the status is not `ok`, for people. */
   problems: string[];
-  /** What needs a look without being a failure of backups: anomalies, faulty old archives, a retention held back. */
+  /**
+   * What needs a look without being a failure of backups: anomalies, archives that do not verify or failed their
+   * drill, a retention held back.
+   */
   warnings: string[];
   jobs: JobHealth[];
   series: SeriesHealth[];
@@ -83,7 +86,10 @@ export function problemsOf(jobs: readonly JobHealth[], series: readonly SeriesHe
   return problems;
 }
 
-/** What the archives warn of: each that does not verify, and newest ones that hold less than those before. */
+/**
+ * What the archives warn of: each that failed its drill or does not verify, and newest ones that hold less than
+ * those before.
+ */
 export function warningsOf(series: readonly SeriesHealth[]): string[] {
   return series.flatMap(({ newest, anomaly, faulty, proof }) => [
     ...(proof?.failed ?? []).map((filename) => `${filename} failed its drill`),

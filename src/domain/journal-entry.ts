@@ -2,8 +2,8 @@ import type { ErrorDocument } from './errors.ts';
 import type { AnomalyKind, Outcome, Trigger, Verdict } from './manifest.ts';
 
 /**
- * One line of `<location>/journal.jsonl`. The name of a maintenance task (`@prune`, `@scrub`, `@delete`, `@drill`, `@restore` …) stands where
- * that of a job does; no job can be called so.
+ * One line of `<location>/journal.jsonl`. The name of a maintenance task (`TASKS`) stands where that of a job does;
+ * no job can be called so.
  */
 export type JournalEntry = JobSeen | RunStarted | RunEnded;
 
@@ -84,6 +84,9 @@ export const REBUILD_TASK = '@rebuild';
 /** Drills and restores that someone asks for. */
 export const DRILL_TASK = '@drill';
 export const RESTORE_TASK = '@restore';
+
+/** Every maintenance task but the drills of single jobs. */
+export const TASKS = [PRUNE_TASK, SCRUB_TASK, DELETE_TASK, REBUILD_TASK, DRILL_TASK, RESTORE_TASK] as const;
 
 /** The drills of a job that are on a schedule of their own. */
 export function drillTaskOf(job: string): string {

@@ -51,6 +51,13 @@ describe('the lines of a run', () => {
     expect(ended).not.toHaveProperty('sources');
   });
 
+  test('of a restore say what went where, also when someone else writes the end', () => {
+    const about = { filename: 'db_backup_app_20261118_020000.sql.gz', target: 'shop at db:5432' };
+    const started = startedEntry({ ...identityOf('@restore', OCCASION), ...about }, STARTED_AT, ['app']);
+    expect(started).toMatchObject(about);
+    expect(endedEntry(started, STARTED_AT, ENDED_AT, { outcome: 'failed' })).toMatchObject(about);
+  });
+
   test('a clock that was set back makes no negative duration', () => {
     const ended = endedEntry(identityOf('app', OCCASION), ENDED_AT, STARTED_AT, { outcome: 'succeeded' });
     expect(ended.duration_ms).toBe(0);
