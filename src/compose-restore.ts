@@ -34,9 +34,16 @@ export class Restoring implements RestoreAdapters {
     this.#scratch = scratch;
   }
 
-  openDatabase({ url, binDir }: DatabasePlace, { scratch }: OpenDatabaseOptions): DatabaseTarget {
-    const spoolDirectory = async () => makeScratchDirectory(await this.#directory());
-    return new PostgresTarget({ url, binDir, spoolDirectory, scratch, ...(scratch ? ofScratch() : {}) });
+  openDatabase(place: DatabasePlace, { scratch }: OpenDatabaseOptions): DatabaseTarget {
+    const { url, binDir, makeTablespaceDirectory } = place;
+    return new PostgresTarget({
+      url,
+      binDir,
+      spoolDirectory: async () => makeScratchDirectory(await this.#directory()),
+      scratch,
+      tablespaceDirectory: makeTablespaceDirectory?.bind(place),
+      ...(scratch ? ofScratch() : {}),
+    });
   }
 
   openDirectory(path: string): FilesTarget {

@@ -13,6 +13,17 @@ export interface DumpNeeds {
   tablespaces: string[];
 }
 
+/** Schemas, by what a dump does about them. Names are unquoted, sorted, each once. */
+export interface DumpSchemas {
+  /** Made by the dump; `public` only by one of chosen schemas. */
+  made: string[];
+  /**
+   * Not made by it, and something of it is put there: by one of chosen tables. Empty for a dump with extensions, which
+   * may make schemas of their own.
+   */
+  used: string[];
+}
+
 /**
  * The statements between two of pg_dump's comments that begin the entry of an object, without COPY data. Entries
  * with the same key (overloaded operators; large objects, which share one) are one section, whatever their order.
@@ -38,6 +49,7 @@ export interface DumpSurvey {
   /** By what they are about: `TABLE public.orders`. Owners, privileges and default privileges stand for themselves. */
   sections: ReadonlyMap<string, DumpSection>;
   needs: DumpNeeds;
+  schemas: DumpSchemas;
   /** As the dump's own comments say: `15.18 (Debian 15.18-0+deb12u1)`. */
   server_version?: string;
   tool_version?: string;

@@ -98,6 +98,8 @@ export interface ScratchDatabase extends AsyncDisposable {
   readonly missingRoles: string[];
   /** What a server of ours last said, if it has ended by itself: why a restore lost it. */
   lastWords?(): string | undefined;
+  /** Of a server of ours: an empty directory for a tablespace, gone with all the rest. */
+  makeTablespaceDirectory?(): Promise<string>;
 }
 
 /** Throws NOT_PROVABLE, naming what is missing: server programs, space, extensions, rights. */

@@ -7,7 +7,13 @@ import type { ScratchDatabase } from '../domain/restore-ports.ts';
 import { compareSurveys, type SurveyComparison, tablesInOtherOrder } from '../domain/survey-comparison.ts';
 import { rawBytes, summed } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
-import { type DrillFinding, type DrillProgress, notAsRecorded, unlessServerDied } from './drill-finding.ts';
+import {
+  type DrillFinding,
+  type DrillProgress,
+  isOfArchive,
+  notAsRecorded,
+  unlessServerDied,
+} from './drill-finding.ts';
 import { drillGlobals } from './drill-globals.ts';
 import { describeSome, plural } from '../domain/plural.ts';
 import { printable } from '../domain/printable.ts';
@@ -93,7 +99,9 @@ class DatabaseDrill {
       return undefined;
     } catch (error) {
       const fault = toBackupError(error);
-      if (fault.code !== 'RESTORE_FAILED' || scratch.lastWords?.() !== undefined) throw fault;
+      if (!isOfArchive(fault) || scratch.lastWords?.() !== undefined) throw fault;
+      // A command that only a forger writes is one wherever it is read.
+      if (fault.code === 'ARCHIVE_UNSAFE') return this.#finding('failed', fault.message);
       const lacking = [...scratch.remarks, ...describeMissing(scratch)];
       // What another locale, or a server without these roles, refuses, that of the source may accept.
       const isAlike = scratch.sameLocale && scratch.sameMoney && scratch.missingRoles.length === 0;

@@ -21,6 +21,14 @@ export interface DrillProgress {
 /** These end a drill as a whole; anything else that stands in its way is a verdict. */
 const ENDING = new Set(['CANCELLED', 'TIMEOUT', 'LOCK_LOST', 'ARCHIVE_UNKNOWN']);
 
+/** What a restore throws because of what the archive holds, and what no other machine would change. */
+const OF_ARCHIVE = new Set(['RESTORE_FAILED', 'ARCHIVE_UNSAFE', 'DUMP_TRUNCATED', 'DUMP_EMPTY']);
+
+/** Whether an error of a restore says that the archive does not restore. */
+export function isOfArchive({ code }: BackupError): boolean {
+  return OF_ARCHIVE.has(code);
+}
+
 /** Whether an error is no verdict at all. */
 export function endsDrill({ code }: BackupError): boolean {
   return ENDING.has(code);

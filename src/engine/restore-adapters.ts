@@ -13,6 +13,8 @@ export interface DatabasePlace {
   url: string;
   /** Where PostgreSQL's programs are; found when absent. */
   binDir?: string | undefined;
+  /** Makes directories for its tablespaces; absent: those that an archive names. */
+  makeTablespaceDirectory?(): Promise<string>;
 }
 
 export interface OpenDatabaseOptions {

@@ -1,4 +1,4 @@
-import type { DumpNeeds } from '../domain/dump-survey.ts';
+import type { DumpNeeds, DumpSchemas } from '../domain/dump-survey.ts';
 import { nameOf, type SqlToken } from '../formats/dump/sql-tokens.ts';
 
 /** Roles that every server knows, or that stand for whoever is logged in. */
@@ -6,6 +6,8 @@ const NO_ROLES = ['PUBLIC', 'CURRENT_ROLE', 'CURRENT_USER', 'SESSION_USER', 'DEF
 /** What only a superuser may own, as the words behind ALTER. */
 const OF_SUPERUSERS = ['EVENT TRIGGER', 'FOREIGN DATA WRAPPER', 'SUBSCRIPTION'];
 const PREDEFINED = 'pg_';
+/** Schemas that every database has. */
+const OF_SERVER = /^(?:pg_.*|information_schema)$/s;
 
 /** Collects what it takes to restore a dump from its statements, as pg_dump and pg_dumpall write them. */
 export class NeedsCollector {
@@ -17,6 +19,7 @@ export class NeedsCollector {
   readonly #made = new Set<string>();
   /** Publications of all tables, which only a superuser may own either. */
   readonly #publications = new Set<string>();
+  readonly #madeSchemas = new Set<string>();
 
   /** @param statement without comments. */
   read(statement: readonly SqlToken[]): void {
@@ -44,6 +47,15 @@ export class NeedsCollector {
       superusers: sorted(this.#superusers),
       extensions: sorted(this.#extensions),
       tablespaces: sorted(this.#tablespaces),
+    };
+  }
+
+  /** @param entered schemas that entries of the dump are in. */
+  schemas(entered: ReadonlySet<string>): DumpSchemas {
+    const used = this.#extensions.size > 0 ? [] : sorted(entered);
+    return {
+      made: sorted(this.#madeSchemas),
+      used: used.filter((name) => !this.#madeSchemas.has(name) && !OF_SERVER.test(name)),
     };
   }
 
@@ -98,6 +110,7 @@ export class NeedsCollector {
     } else if (begins(statement, 'CREATE PUBLICATION')) {
       if (begins(statement.slice(3), 'FOR ALL TABLES')) this.#publications.add(statement[2]?.text ?? '');
     } else if (begins(statement, 'CREATE SCHEMA')) {
+      add(this.#madeSchemas, statement[2]);
       this.#addRole(statement[behind(statement, 'AUTHORIZATION', 2)]);
     } else if (begins(statement, 'CREATE DATABASE')) {
       const at = behind(statement, 'TABLESPACE', 3);

@@ -1,4 +1,10 @@
-import { type DumpNeeds, type DumpSection, isAboutRoles, ROLE_SECTIONS } from '../domain/dump-survey.ts';
+import {
+  type DumpNeeds,
+  type DumpSchemas,
+  type DumpSection,
+  isAboutRoles,
+  ROLE_SECTIONS,
+} from '../domain/dump-survey.ts';
 import type { CopyTarget } from '../formats/dump/copy-header.ts';
 import type { UnitInfo } from '../formats/dump/plain-dump-reader.ts';
 import { type SqlToken, tokensOf } from '../formats/dump/sql-tokens.ts';
@@ -37,6 +43,8 @@ export class SchemaSurvey {
   readonly #needs = new NeedsCollector();
   readonly #settings = new Map<string, { value: string; text: Buffer }>();
   readonly #versions = new Map<string, string>();
+  /** Schemas that entries are in. */
+  readonly #entered = new Set<string>();
   #section = PREAMBLE;
   #mode: Mode = 'ignored';
   #isCluster = false;
@@ -61,6 +69,10 @@ export class SchemaSurvey {
 
   needs(): DumpNeeds {
     return this.#needs.needs();
+  }
+
+  schemas(): DumpSchemas {
+    return this.#needs.schemas(this.#entered);
   }
 
   /** As the comments at the dump's start say: of the server, and of pg_dump. */
@@ -139,6 +151,7 @@ export class SchemaSurvey {
 
   #begin(header: SectionHeader): void {
     this.#section = header;
+    if (header.schema !== undefined) this.#entered.add(header.schema);
     this.#digests.begin(header.key, DATA_TYPES.includes(header.type));
     for (const [name, { value, text }] of this.#settings) {
       const { standard, types } = SETTINGS[name] ?? { standard: '', types: [] };
@@ -152,7 +165,7 @@ export class SchemaSurvey {
     this.#needs.read(statement);
     if (this.#readSetting(statement, text)) return;
     const { key, isForItself } = this.#placeOf(statement);
-    if (isForItself) this.#digests.addAside(key, text);
+    if (isForItself) this.#digests.addAside(key, text, this.#isCluster ? wherever(statement) : undefined);
     else this.#digests.add(text, () => looseText(statement));
   }
 
@@ -172,6 +185,14 @@ export class SchemaSurvey {
     this.#settings.set(name.text, { value: value?.text ?? '', text: Buffer.from(text) });
     return true;
   }
+}
+
+/** A tablespace without its directory, which is another on every machine. */
+function wherever(statement: readonly SqlToken[]): string | undefined {
+  const words = statement.map(({ text }) => text);
+  if (words[0] !== 'CREATE' || words[1] !== 'TABLESPACE') return undefined;
+  const at = words.indexOf('LOCATION', 3);
+  return [...words.slice(0, at), ...words.slice(at + 2)].join(' ');
 }
 
 function clusterKey(statement: readonly SqlToken[]): string {

@@ -16,6 +16,8 @@ export interface SectionHeader {
   key: string;
   /** Whether it is the section that all large objects share: as many statements as there are objects. */
   isLargeObjects: boolean;
+  /** That it is in; absent for what is in none. */
+  schema?: string;
 }
 
 /**
@@ -32,11 +34,15 @@ export function parseSectionHeader(comment: Buffer): SectionHeader | undefined {
   const subject = isLargeObjects ? LARGE_OBJECTS : subjectOf(name, schema, isWithKind);
   // `Name: CAST (integer AS text); Type: CAST`
   const key = subject.startsWith(`${type} `) ? subject : `${type} ${subject}`;
-  return { type, key, isLargeObjects };
+  return { type, key, isLargeObjects, ...(isInSchema(schema) ? { schema } : {}) };
+}
+
+function isInSchema(schema: string): boolean {
+  return schema !== NO_SCHEMA && schema !== '';
 }
 
 function subjectOf(name: string, schema: string, isWithKind: boolean): string {
-  if (schema === NO_SCHEMA || schema === '') return name;
+  if (!isInSchema(schema)) return name;
   const [, kind, rest] = (isWithKind ? KIND.exec(name) : undefined) ?? [];
   return kind === undefined ? `${schema}.${name}` : `${kind} ${schema}.${rest}`;
 }

@@ -45,10 +45,10 @@ export class SectionDigests {
     else open.loose.update(loose);
   }
 
-  /** A statement that is a section for itself. */
-  addAside(key: string, text: Buffer): void {
-    const digest = hash('sha256', text, 'buffer');
-    this.#sum(key, digest, digest);
+  /** A statement that is a section for itself. @param loose how it is compared loosely, where that differs. */
+  addAside(key: string, text: Buffer, loose?: string): void {
+    const exact = hash('sha256', text, 'buffer');
+    this.#sum(key, exact, loose === undefined ? exact : hash('sha256', loose, 'buffer'));
   }
 
   /** In the order in which each was met first. */

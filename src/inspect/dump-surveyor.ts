@@ -112,6 +112,7 @@ class SurveyHandler implements PlainDumpHandler {
       multisets: this.#multisets,
       sections: this.#schema.sections(),
       needs: this.#schema.needs(),
+      schemas: this.#schema.schemas(),
       ...this.#schema.versions(),
     };
   }

@@ -60,6 +60,7 @@ async function open(
     sameMoney: database.sameMoney,
     missingRoles: missing,
     lastWords: () => cluster.lastWords(),
+    makeTablespaceDirectory: async () => await cluster.makeTablespaceDirectory(),
     [Symbol.asyncDispose]: async () => await all.disposeAsync(),
   };
 }

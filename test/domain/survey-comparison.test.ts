@@ -33,6 +33,7 @@ function survey(tables: Row[], sections: Record<string, string> = {}, schema = '
       }),
     ),
     needs: { roles: [], superusers: [], extensions: [], tablespaces: [] },
+    schemas: { made: [], used: [] },
   };
 }
 

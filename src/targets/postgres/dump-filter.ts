@@ -175,7 +175,7 @@ function unsafe(piece: Buffer, { kind }: UnitInfo): BackupError {
 
 function ambiguous(): BackupError {
   return new BackupError(
-    'ARCHIVE_UNSAFE',
+    'TOOL_MISSING',
     'the archive turns standard_conforming_strings off, under which this psql cannot be kept from running commands in it',
     { hint: 'Install a psql with \\restrict: 13.22, 14.19, 15.14, 16.10, 17.6 or newer.' },
   );

@@ -8,7 +8,7 @@ export type GlobalsStatement = { text: string } & (
   | { kind: 'ofRole'; role: string; database?: string }
   | { kind: 'membership'; role: string; member: string; withoutGrantor: string }
   | { kind: 'ofParameter'; grantee: string }
-  | { kind: 'createTablespace'; tablespace: string; location: string }
+  | { kind: 'createTablespace'; tablespace: string; location: string; withoutLocation: string }
   | { kind: 'ofTablespace'; tablespace: string }
 );
 
@@ -112,9 +112,11 @@ function parseStatement(tokens: readonly Token[], text: string, start: number): 
   }
   if (are(0, 'create', 'tablespace')) {
     const tablespace = name(2);
-    const location = tokens[indexOf('location') + 1];
+    const keyword = indexOf('location');
+    const location = tokens[keyword + 1];
     if (tablespace === undefined || location?.kind !== 'string') return undefined;
-    return { kind: 'createTablespace', text, tablespace, location: location.text };
+    const withoutLocation = text.slice(0, (tokens[keyword]?.at ?? start) - start).trimEnd();
+    return { kind: 'createTablespace', text, tablespace, location: location.text, withoutLocation };
   }
   if (are(0, 'alter', 'tablespace')) return ofTablespace(name(2));
   if (!are(0, 'grant') && !are(0, 'revoke')) return undefined;

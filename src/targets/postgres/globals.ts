@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { escapeLiteral } from 'pg';
 import { BackupError } from '../../domain/errors.ts';
 import type { ByteStream } from '../../domain/ports.ts';
 import type { GlobalsResult } from '../../domain/restore-ports.ts';
@@ -7,6 +8,7 @@ import type { Session } from '../../postgres/session.ts';
 import { type GlobalsStatement, parseGlobals } from './globals-statements.ts';
 import { reasonOf } from './place.ts';
 import { hintOf } from './restore-errors.ts';
+import { isLackState } from './lack-states.ts';
 import { sqlState } from './target-server.ts';
 
 /** A hundred thousand roles are some 30 MB. */
@@ -15,22 +17,35 @@ const SCRIPT_MAX_BYTES = 256 * 1024 * 1024;
 const PARAMETERS_MAJOR = 15;
 /** SQLSTATE: not permitted. */
 const NOT_PERMITTED = '42501';
+/** SQLSTATE: the directory of a tablespace holds one already. */
+const IN_USE = '55006';
+/** SQLSTATEs of a parameter, or of its value, such as a locale or a directory, that this server does not take. */
+const OTHER_VALUE = new Set(['22023', '42602', '42704', '0A000']);
+
+export interface GlobalsOptions {
+  /** Of the server. */
+  major: number;
+  /** Makes an empty directory for a tablespace, in place of the one that the archive names. */
+  tablespaceDirectory?: (() => Promise<string>) | undefined;
+  /** It is a drill: what this server lacks is NOT_PROVABLE instead of RESTORE_FAILED. */
+  scratch: boolean;
+}
 
 /**
  * Makes the roles and tablespaces of `pg_dumpall --globals-only` that are not there, with all that is said of
  * them; those that exist stay as they are, but for memberships, which are added. Roles and their memberships are
  * one transaction; each tablespace stands for itself, since the server makes them in no transaction.
  *
- * Throws ARCHIVE_UNSAFE, DUMP_TRUNCATED, DUMP_EMPTY or RESTORE_FAILED with what was made until then.
+ * Throws ARCHIVE_UNSAFE, DUMP_TRUNCATED, DUMP_EMPTY, or RESTORE_FAILED or NOT_PROVABLE with what was made until then.
  */
 export async function applyGlobals(
   raw: ByteStream,
   session: Session,
-  major: number,
+  options: GlobalsOptions,
   signal: AbortSignal,
 ): Promise<GlobalsResult> {
   const statements = parseGlobals(await readScript(raw, signal));
-  const applied = new GlobalsApplication(session, major);
+  const applied = new GlobalsApplication(session, options);
   try {
     return await applied.run(statements);
   } catch (error) {
@@ -63,7 +78,7 @@ async function readScript(raw: ByteStream, signal: AbortSignal): Promise<string>
 
 class GlobalsApplication {
   readonly #session: Session;
-  readonly #major: number;
+  readonly #options: GlobalsOptions;
   readonly #roles = new Set<string>();
   readonly #tablespaces = new Set<string>();
   readonly #memberships = new Set<string>();
@@ -74,10 +89,14 @@ class GlobalsApplication {
   #committed = false;
   /** What is being done, for a message; without its text, which may hold a password. */
   #doing = 'reading the roles of the server';
+  /** Of the tablespace that is being made. */
+  #location: string | undefined;
+  /** Whether what is being done goes by the machine: a setting of another server, a directory on this one. */
+  #isOfMachine = false;
 
-  constructor(session: Session, major: number) {
+  constructor(session: Session, options: GlobalsOptions) {
     this.#session = session;
-    this.#major = major;
+    this.#options = options;
   }
 
   async run(statements: readonly GlobalsStatement[]): Promise<GlobalsResult> {
@@ -107,9 +126,9 @@ class GlobalsApplication {
         : '';
     const state = [roles, tablespaces].filter((part) => part !== '').join('; ');
     const message = reasonOf(error);
-    const hint = error instanceof BackupError ? error.hint : hintOfGlobals(error, message);
+    const hint = error instanceof BackupError ? error.hint : hintOfGlobals(error, message, this.#location);
     return new BackupError(
-      'RESTORE_FAILED',
+      this.#options.scratch && this.#isLack(error) ? 'NOT_PROVABLE' : 'RESTORE_FAILED',
       `${this.#doing} failed: ${message}; ${state === '' ? 'nothing was changed' : state}`,
       {
         hint,
@@ -117,6 +136,13 @@ class GlobalsApplication {
         cause: error,
       },
     );
+  }
+
+  /** Whether it says nothing of the archive; a throwaway cluster is asked by a superuser. */
+  #isLack(error: unknown): boolean {
+    const state = sqlState(error);
+    if (state === undefined) return error instanceof BackupError && error.code !== 'RESTORE_FAILED';
+    return isLackState(state, { superuser: true }) || (this.#isOfMachine && OTHER_VALUE.has(state));
   }
 
   async #readServer(): Promise<void> {
@@ -147,14 +173,18 @@ class GlobalsApplication {
       case 'ofRole':
         if (!this.#madeRoles.has(statement.role)) return;
         if (statement.database !== undefined && !(await this.#hasDatabase(statement.database))) return;
+        this.#isOfMachine = true;
         await this.#run(`setting up the role ${statement.role}`, text);
+        this.#isOfMachine = false;
         return;
       case 'membership':
         await this.#grant(statement);
         return;
       case 'ofParameter':
-        if (this.#major < PARAMETERS_MAJOR || !this.#madeRoles.has(statement.grantee)) return;
+        if (this.#options.major < PARAMETERS_MAJOR || !this.#madeRoles.has(statement.grantee)) return;
+        this.#isOfMachine = true;
         await this.#run(`granting the role ${statement.grantee} a parameter`, text);
+        this.#isOfMachine = false;
         return;
       case 'createTablespace':
       case 'ofTablespace':
@@ -201,7 +231,7 @@ class GlobalsApplication {
 
   /** Before anything is changed, where the role may look. */
   async #assertLocation(statement: GlobalsStatement): Promise<void> {
-    if (statement.kind !== 'createTablespace') return;
+    if (statement.kind !== 'createTablespace' || this.#options.tablespaceDirectory !== undefined) return;
     const { tablespace, location } = statement;
     if (this.#tablespaces.has(tablespace) || location === '') return;
     this.#doing = `looking for the directory of the tablespace ${tablespace}`;
@@ -228,13 +258,23 @@ class GlobalsApplication {
       await this.#run(`setting up the tablespace ${statement.tablespace}`, text);
     }
     if (statement.kind !== 'createTablespace') return;
-    const { tablespace, location } = statement;
+    const { tablespace, withoutLocation } = statement;
     if (this.#tablespaces.has(tablespace)) {
       this.#existing.push(tablespace);
       return;
     }
+    const { tablespaceDirectory } = this.#options;
+    const location = (await tablespaceDirectory?.()) ?? statement.location;
+    this.#location = location;
+    this.#isOfMachine = true;
     if (location === '') await this.#session.query('SET allow_in_place_tablespaces = on');
-    await this.#run(`making the tablespace ${tablespace} in ${location}`, text);
+    const there = `${withoutLocation} LOCATION ${escapeLiteral(location)}`;
+    await this.#run(
+      `making the tablespace ${tablespace} in ${location}`,
+      tablespaceDirectory === undefined ? text : there,
+    );
+    this.#isOfMachine = false;
+    this.#location = undefined;
     this.#madeTablespaces.add(tablespace);
   }
 
@@ -252,9 +292,12 @@ function hintOfLocation(location: string): string {
   return `On the machine of the server: make ${location}, empty, owned by the user that runs the server, mode 0700.`;
 }
 
-function hintOfGlobals(error: unknown, message: string): string | undefined {
-  const location = /(?:directory|permissions on directory|access to directory) "(.+?)"/.exec(message)?.[1];
-  if (location !== undefined) return hintOfLocation(location);
+/** @param location of the tablespace that was being made. */
+function hintOfGlobals(error: unknown, message: string, location: string | undefined): string | undefined {
+  if (location !== undefined && sqlState(error) === IN_USE) {
+    return `${location} holds a tablespace already, of another server or of one that is gone: make this one in another directory by hand, or drop what is there.`;
+  }
+  if (location !== undefined && sqlState(error) !== NOT_PERMITTED) return hintOfLocation(location);
   if (sqlState(error) === NOT_PERMITTED) return 'Apply them as a superuser.';
   return hintOf(message);
 }

@@ -35,6 +35,8 @@ export interface PostgresTargetOptions {
   spoolDirectory: () => Promise<ScratchDirectory>;
   /** It is a drill: what this server lacks is NOT_PROVABLE instead of RESTORE_FAILED. Default: false. */
   scratch?: boolean;
+  /** Of a throwaway server: makes the directory of a tablespace, which the archive names on another machine. */
+  tablespaceDirectory?: (() => Promise<string>) | undefined;
 }
 
 /** A database that an archive is restored into by psql or pg_restore. */
@@ -90,7 +92,8 @@ export class PostgresTarget implements DatabaseTarget {
     const server = await this.#server();
     await using session = await openAny(server, signal);
     const { major } = await readServerFacts(session);
-    return await applyGlobals(raw, session, major, signal);
+    const { tablespaceDirectory, scratch = false } = this.#options;
+    return await applyGlobals(raw, session, { major, tablespaceDirectory, scratch }, signal);
   }
 
   async lacking(needs: DumpNeeds, signal: AbortSignal): Promise<Lacking> {

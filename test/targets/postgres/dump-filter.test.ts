@@ -150,11 +150,11 @@ describe('the filter of a dump', () => {
       "SET SESSION standard_conforming_strings TO 'off';",
     ];
     for (const line of off) {
-      expect(filtered(script(line), { psqlRestricts: false })).toBe(UNSAFE);
-      expect(filtered(script(line))).not.toBe(UNSAFE);
+      expect(filtered(script(line), { psqlRestricts: false })).toBe('TOOL_MISSING');
+      expect(filtered(script(line))).not.toBe('TOOL_MISSING');
     }
     expect(filtered(script('SET standard_conforming_strings = on;'), { psqlRestricts: false })).not.toBe(
-      UNSAFE,
+      'TOOL_MISSING',
     );
   });
 

@@ -32,7 +32,12 @@ describe('a script of roles and tablespaces', () => {
     ['GRANT SET ON PARAMETER "my.own" TO a', { kind: 'ofParameter', grantee: 'a' }],
     [
       'CREATE TABLESPACE "Fa st" OWNER a LOCATION \'/x y\'',
-      { kind: 'createTablespace', tablespace: 'Fa st', location: '/x y' },
+      {
+        kind: 'createTablespace',
+        tablespace: 'Fa st',
+        location: '/x y',
+        withoutLocation: 'CREATE TABLESPACE "Fa st" OWNER a',
+      },
     ],
     [
       'ALTER TABLESPACE fast SET (seq_page_cost=0.5, random_page_cost = 1.1)',
