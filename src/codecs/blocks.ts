@@ -1,29 +1,29 @@
 import type { ByteStream } from '../domain/ports.ts';
 
 /**
- * The same bytes in blocks of `bytes`, only the last one shorter and none empty. A chunk that is a whole block passes
- * as it is; others are copied together.
+ * The same bytes in blocks of `bytes`, only the last one shorter and none empty. They are copied into `count` pieces
+ * of memory in turn: a block is written over when `count - 1` further ones have been asked for.
  */
-export async function* blocksOf(input: ByteStream, bytes: number): AsyncGenerator<Buffer, void, undefined> {
-  let block: Buffer | undefined;
+export async function* blocksOf(
+  input: ByteStream,
+  bytes: number,
+  count: number,
+): AsyncGenerator<Buffer, void, undefined> {
+  const ring: Buffer[] = [];
+  let turn = 0;
   let filled = 0;
+  const current = () => (ring[turn] ??= Buffer.allocUnsafeSlow(bytes));
   for await (const chunk of input) {
     for (let at = 0; at < chunk.length; ) {
-      if (filled === 0 && chunk.length - at >= bytes) {
-        yield chunk.subarray(at, at + bytes);
-        at += bytes;
-        continue;
-      }
-      block ??= Buffer.allocUnsafeSlow(bytes);
+      const block = current();
       const copied = chunk.copy(block, filled, at);
       at += copied;
       filled += copied;
       if (filled < bytes) continue;
-      yield block;
-      // Whoever took it may still read it.
-      block = undefined;
       filled = 0;
+      turn = (turn + 1) % count;
+      yield block;
     }
   }
-  if (block !== undefined && filled > 0) yield block.subarray(0, filled);
+  if (filled > 0) yield current().subarray(0, filled);
 }

@@ -8,8 +8,8 @@ import { blocksOf } from './blocks.ts';
 const BLOCK_BYTES = 256 * 1024;
 /** How far back deflate looks. */
 const WINDOW_BYTES = 32_768;
-/** libuv's pool has 4 threads; one block more than there are cores keeps each busy while results are collected. */
-const UNDER_WAY = Math.min(4, availableParallelism() + 1);
+/** libuv's pool has 4 threads; with more blocks than cores none waits while results are collected. */
+const UNDER_WAY = Math.min(4, availableParallelism() + 2);
 /** An empty final block with fixed Huffman codes. */
 const FINAL_BLOCK = Buffer.from([0x03, 0x00]);
 
@@ -33,7 +33,7 @@ export async function* parallelGzip(
   let bytes = 0;
   let dictionary: Buffer | undefined;
   try {
-    for await (const block of blocksOf(input, BLOCK_BYTES)) {
+    for await (const block of blocksOf(input, BLOCK_BYTES, UNDER_WAY + 2)) {
       const deflated = deflateBlock(block, level, dictionary);
       // Whoever awaits it later sees the rejection; until then it must not count as unhandled.
       deflated.catch(() => undefined);
@@ -41,6 +41,7 @@ export async function* parallelGzip(
       // While the pool works, so that it costs no time of its own.
       crc = crc32(block, crc);
       bytes += block.length;
+      // It is still there when the next block begins, which copies it.
       dictionary = block.subarray(-WINDOW_BYTES);
       if (underWay.length > UNDER_WAY) yield await first(underWay);
     }
@@ -55,7 +56,7 @@ export async function* parallelGzip(
 async function first(underWay: Promise<Buffer>[]): Promise<Buffer> {
   const [block = Promise.resolve(Buffer.alloc(0))] = underWay;
   const deflated = await block;
-  underWay.shift();
+  void underWay.shift();
   return deflated;
 }
 

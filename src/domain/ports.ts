@@ -37,6 +37,7 @@ export interface Source {
 }
 
 export interface Capture {
+  /** A chunk is valid until the next one is asked for: whoever needs it for longer copies it. */
   readonly stream: ByteStream;
   readonly facts: CaptureFacts;
   /** What happened to single entries while reading; complete once the stream has ended. */
@@ -91,7 +92,7 @@ export type OpenSurveyor = (
   signal: AbortSignal,
 ) => Promise<DumpSurveyor>;
 
-/** Compression as two stream transforms. Both throw on a malformed or truncated input. */
+/** Compression as two stream transforms. Both throw on a malformed or truncated input, and keep no chunk of it. */
 export interface Codec {
   encode(input: ByteStream): ByteStream;
   decode(input: ByteStream): ByteStream;
@@ -122,7 +123,7 @@ export interface StagedObject {
 /** Immutable objects. Deleting an absent key succeeds. */
 export interface Store {
   readonly id: string;
-  /** Writes and flushes to disk; on any error nothing is left behind. */
+  /** Writes and flushes to disk, and keeps no chunk; on any error nothing is left behind. */
   stage(key: Key, payload: ByteStream, signal: AbortSignal): Promise<StagedObject>;
   /** Throws ARCHIVE_MISSING on first read of an absent key. */
   get(key: Key, signal: AbortSignal): ByteStream;

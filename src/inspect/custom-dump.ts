@@ -40,7 +40,8 @@ export class CustomDumpInspector implements Inspector {
     if (chunk.length === 0) return;
     const { child, stdin } = (this.#running ??= await this.#start());
     if (!stdin.destroyed) {
-      if (stdin.write(chunk)) return;
+      // A copy: the pipe may take it in later, and a chunk is valid during the call only.
+      if (stdin.write(Buffer.from(chunk))) return;
       await writable(stdin);
     }
     // It ended before the last byte. With status 0 it has all that the table of contents promises, and

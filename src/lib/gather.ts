@@ -12,11 +12,13 @@ const LINGER_MS = 20;
  * The bytes of a pipe in batches of 256 KiB. Programs write 4 to 8 KiB at a time, and a reader that is fast gets
  * just these: sending them one by one through hash, codec and file costs more than the work on the bytes. The last
  * batch, and one of a writer that is slower than 20 ms a batch, is smaller; none is empty. At most 4 batches wait.
+ * A batch is valid until the next one is asked for: then its memory is filled again.
  * Throws what the stream fails with, behind the last byte before it.
  */
 export async function* gather(stream: Readable): AsyncGenerator<Buffer, void, undefined> {
   const waiting: Buffer[] = [];
-  let batch = Buffer.allocUnsafeSlow(BATCH_BYTES);
+  const free: Buffer[] = [];
+  let batch: Buffer | undefined;
   let filled = 0;
   let linger: NodeJS.Timeout | undefined;
   let end: { error: Error | undefined } | undefined;
@@ -25,21 +27,22 @@ export async function* gather(stream: Readable): AsyncGenerator<Buffer, void, un
   const handOver = () => {
     clearTimeout(linger);
     linger = undefined;
-    if (filled === 0) return;
-    waiting.push(filled === BATCH_BYTES ? batch : batch.subarray(0, filled));
-    batch = Buffer.allocUnsafeSlow(BATCH_BYTES);
+    if (batch === undefined) return;
+    waiting.push(batch.subarray(0, filled));
+    batch = undefined;
     filled = 0;
     if (waiting.length >= MAX_WAITING) stream.pause();
     wake?.();
   };
   const take = (chunk: Buffer) => {
     for (let at = 0; at < chunk.length; ) {
+      batch ??= free.pop() ?? Buffer.allocUnsafeSlow(BATCH_BYTES);
       const copied = chunk.copy(batch, filled, at);
       filled += copied;
       at += copied;
       if (filled === BATCH_BYTES) handOver();
     }
-    if (filled > 0) linger ??= setTimeout(handOver, LINGER_MS);
+    if (batch !== undefined) linger ??= setTimeout(handOver, LINGER_MS);
   };
   stream.on('data', take);
   const forget = finished(stream, { writable: false }, (error) => {
@@ -53,6 +56,7 @@ export async function* gather(stream: Readable): AsyncGenerator<Buffer, void, un
       if (next !== undefined) {
         if (waiting.length < MAX_WAITING) stream.resume();
         yield next;
+        free.push(Buffer.from(next.buffer));
       } else if (end !== undefined) {
         if (end.error !== undefined) throw end.error;
         return;

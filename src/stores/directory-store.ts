@@ -190,38 +190,32 @@ async function* readFile(
   }
 }
 
-/** Writes the stream and returns its bytes. Checks the signal between writes. */
+/** Writes the stream and returns its bytes. Checks the signal between chunks, each of which is copied. */
 async function writeAll(file: FileHandle, payload: ByteStream, signal: AbortSignal): Promise<number> {
+  const gathered = Buffer.allocUnsafeSlow(WRITE_BYTES);
+  let filled = 0;
   let total = 0;
-  let pending: Buffer[] = [];
-  let pendingBytes = 0;
-  const flush = async () => {
-    let buffers = pending;
-    pending = [];
-    pendingBytes = 0;
-    while (buffers.length > 0) {
-      const { bytesWritten } = await file.writev(buffers);
-      total += bytesWritten;
-      buffers = dropBytes(buffers, bytesWritten);
-    }
-  };
   for await (const chunk of payload) {
     signal.throwIfAborted();
-    if (chunk.length === 0) continue;
-    pending.push(chunk);
-    pendingBytes += chunk.length;
-    if (pendingBytes >= WRITE_BYTES) await flush();
+    for (let at = 0; at < chunk.length; ) {
+      const copied = chunk.copy(gathered, filled, at);
+      at += copied;
+      filled += copied;
+      total += copied;
+      if (filled < WRITE_BYTES) continue;
+      await writeWhole(file, gathered);
+      filled = 0;
+    }
   }
-  await flush();
+  await writeWhole(file, gathered.subarray(0, filled));
   signal.throwIfAborted();
   return total;
 }
 
-/** What is left after a write that may have been short, as at the end of a disk. */
-function dropBytes(buffers: Buffer[], count: number): Buffer[] {
-  let left = count;
-  const rest = buffers.slice();
-  while (rest.length > 0 && left >= (rest[0]?.length ?? 0)) left -= rest.shift()?.length ?? 0;
-  if (left > 0 && rest[0] !== undefined) rest[0] = rest[0].subarray(left);
-  return rest;
+/** A write may be short, as at the end of a disk. */
+async function writeWhole(file: FileHandle, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, at, bytes.length - at);
+    at += bytesWritten;
+  }
 }

@@ -5,9 +5,10 @@ import { gather } from '../../src/lib/gather.ts';
 
 const BATCH_BYTES = 256 * 1024;
 
+/** Copies: a batch is written over once the next is asked for. */
 async function drain(stream: AsyncIterable<Buffer>): Promise<Buffer[]> {
   const batches: Buffer[] = [];
-  for await (const batch of stream) batches.push(batch);
+  for await (const batch of stream) batches.push(Buffer.from(batch));
   return batches;
 }
 
@@ -70,6 +71,13 @@ test('a reader that stops holds the writer up', async () => {
   expect(given).toBeGreaterThan(held);
   await batches.return();
   expect(stream.destroyed).toBe(true);
+});
+
+test('memory is used again, however much passes', async () => {
+  const pieces = Array.from({ length: 100 }, () => Buffer.alloc(BATCH_BYTES / 2, 1));
+  const memory = new Set<ArrayBufferLike>();
+  for await (const { buffer } of gather(Readable.from(pieces, { objectMode: false }))) memory.add(buffer);
+  expect(memory.size).toBeLessThan(8);
 });
 
 test('an error comes behind the last byte before it', async () => {

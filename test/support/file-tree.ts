@@ -21,12 +21,16 @@ export function below(directory: string, name: string | Buffer): Buffer {
 }
 
 /** Runs a pack to its end in this thread. */
-export function pack(options: Partial<PackOptions> & Pick<PackOptions, 'roots'>): {
+export function pack(
+  options: Partial<PackOptions> & Pick<PackOptions, 'roots'>,
+  chunkBytes = 1_048_576,
+): {
   archive: Buffer;
   remarks: CaptureRemarks;
 } {
   const remarks = new RemarkCollector();
-  const chunks = [...packTree({ exclude: [], leaveOut: [], ...options }, remarks)];
+  const memory = () => Buffer.allocUnsafeSlow(chunkBytes);
+  const chunks = [...packTree({ exclude: [], leaveOut: [], ...options }, remarks, memory)];
   return { archive: Buffer.concat(chunks), remarks: remarks.collected() };
 }
 

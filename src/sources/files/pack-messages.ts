@@ -1,16 +1,16 @@
 import type { ErrorDocument } from '../../domain/errors.ts';
 import type { CaptureRemarks } from '../../domain/ports.ts';
 import type { PackOptions } from './pack.ts';
+import type { SharedRing } from './shared-ring.ts';
 
 /** What the packing thread is started with. */
 export interface PackTask {
   options: PackOptions;
-  /** One counter, shared: chunks posted and not yet done with. The thread waits on it. */
-  inFlight: Int32Array;
+  ring: SharedRing;
 }
 
 /** What the packing thread posts. Nothing follows `end` and `failed`. */
 export type PackMessage =
-  | { kind: 'chunk'; chunk: Uint8Array<ArrayBuffer> }
+  | { kind: 'chunk'; bytes: number }
   | { kind: 'end'; remarks: CaptureRemarks }
   | { kind: 'failed'; error: ErrorDocument };

@@ -9,18 +9,19 @@ const ENTRY_ROOM_BYTES = MAX_HEADER_BYTES + 512;
 /** The chunk being filled. File data is read straight into `buffer` at `position`. */
 export class PackOutput {
   readonly #headers = new TarHeaderWriter();
-  readonly #chunkBytes: number;
+  readonly #memory: () => Buffer;
   #taken = 0;
   buffer: Buffer;
   position = 0;
 
-  constructor(chunkBytes: number) {
-    this.#chunkBytes = chunkBytes;
-    this.buffer = Buffer.allocUnsafeSlow(chunkBytes);
+  /** @param memory gives what the next chunk is made in: a multiple of 512 bytes, and at least 64 KiB. */
+  constructor(memory: () => Buffer) {
+    this.#memory = memory;
+    this.buffer = memory();
   }
 
   get room(): number {
-    return this.#chunkBytes - this.position;
+    return this.buffer.length - this.position;
   }
 
   hasRoomForEntry(): boolean {
@@ -31,7 +32,7 @@ export class PackOutput {
   take(): Buffer {
     const chunk = this.buffer.subarray(0, this.position);
     this.#taken += chunk.length;
-    this.buffer = Buffer.allocUnsafeSlow(this.#chunkBytes);
+    this.buffer = this.#memory();
     this.position = 0;
     return chunk;
   }

@@ -17,21 +17,23 @@ export interface PackOptions {
   exclude: readonly string[];
   /** Absolute paths of directories to leave out wherever the walk meets them. */
   leaveOut: readonly string[];
-  /** The size of the chunks yielded, a multiple of 512 and at least 64 KiB; 1 MiB unless given. */
-  chunkBytes?: number;
 }
 
-const CHUNK_BYTES = 1_048_576;
 /** What a Date can hold, which is what `Header` takes: the year 275760. */
 const MAX_MTIME_NS = 8_640_000_000_000_000_000_000n;
 
 /**
- * Packs directories into one tar stream, reading synchronously: meant for a thread of its own. Each chunk has
- * an ArrayBuffer of its own and is never written to again. What happens to single entries goes to `remarks`
- * and does not end the archive. Throws SOURCE_MISSING or UNREADABLE when a whole root is not there.
+ * Packs directories into one tar stream, reading synchronously: meant for a thread of its own. What happens to
+ * single entries goes to `remarks` and does not end the archive. Throws SOURCE_MISSING or UNREADABLE when a whole
+ * root is not there.
+ * @param memory gives what each chunk is made in, see PackOutput.
  */
-export function* packTree(options: PackOptions, remarks: RemarkSink): Generator<Buffer, void, undefined> {
-  const output = new PackOutput(options.chunkBytes ?? CHUNK_BYTES);
+export function* packTree(
+  options: PackOptions,
+  remarks: RemarkSink,
+  memory: () => Buffer,
+): Generator<Buffer, void, undefined> {
+  const output = new PackOutput(memory);
   const links = new HardLinks();
   const owners = readOwnerNames();
   const filter = { exclude: compileExclude(options.exclude), leaveOut: identitiesOf(options.leaveOut) };

@@ -5,9 +5,15 @@ import { BackupError } from '../../domain/errors.ts';
 import type { ByteStream, CaptureRemarks } from '../../domain/ports.ts';
 import type { PackOptions } from './pack.ts';
 import type { PackMessage, PackTask } from './pack-messages.ts';
+import { makeRing, RingReader } from './shared-ring.ts';
 
 /** Beside this file, and like it .ts in the checkout and .js in the published package. */
 const PACK_WORKER = new URL(`./pack-worker${extname(import.meta.url)}`, import.meta.url);
+
+/** As large as what the codecs take at once. */
+const CHUNK_BYTES = 256 * 1024;
+/** Enough that neither thread waits for the other at every file. */
+const SLOTS = 16;
 
 export interface WorkerStreamOptions {
   pack: PackOptions;
@@ -19,17 +25,18 @@ export interface WorkerStreamOptions {
 }
 
 /**
- * Packs in a thread of its own, which starts with the first read. At most 16 chunks are under way. Aborting,
- * leaving early and every error end the thread, and have ended it when the iteration settles. Throws what
- * packTree throws, and INTERNAL when the thread dies.
+ * Packs in a thread of its own, which starts with the first read and is at most 16 chunks ahead. A chunk is valid
+ * until the next one is asked for. Aborting, leaving early and every error end the thread, and have ended it when the
+ * iteration settles. Throws what packTree throws, and INTERNAL when the thread dies.
  */
 export async function* packInWorker(options: WorkerStreamOptions): ByteStream & AsyncGenerator<Buffer> {
   const { signal } = options;
   signal.throwIfAborted();
-  const inFlight = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const ring = makeRing(SLOTS, CHUNK_BYTES);
+  const chunks = new RingReader(ring);
   const worker = new Worker(options.worker ?? PACK_WORKER, {
     name: 'cofre-pack',
-    workerData: { options: options.pack, inFlight } satisfies PackTask,
+    workerData: { options: options.pack, ring } satisfies PackTask,
   });
   try {
     for await (const [message] of on(worker, 'message', { signal, close: ['exit'] }) as AsyncIterable<
@@ -40,9 +47,8 @@ export async function* packInWorker(options: WorkerStreamOptions): ByteStream & 
         options.onRemarks(message.remarks);
         return;
       }
-      yield Buffer.from(message.chunk.buffer, message.chunk.byteOffset, message.chunk.byteLength);
-      Atomics.sub(inFlight, 0, 1);
-      Atomics.notify(inFlight, 0);
+      yield chunks.take(message.bytes);
+      chunks.release();
     }
     throw new Error('it ended before the archive did');
   } catch (error) {

@@ -14,6 +14,8 @@ if (process.getuid?.() === 0) {
 const roots = [{ path: process.argv[2] ?? '', as: 'top' }];
 const options = { roots, exclude: [], leaveOut: process.argv.slice(3) };
 const remarks = new RemarkCollector();
-const archive = Buffer.concat([...packTree(options, remarks)]).toString('base64');
+const archive = Buffer.concat([
+  ...packTree(options, remarks, () => Buffer.allocUnsafeSlow(1_048_576)),
+]).toString('base64');
 const unreadable = await findUnreadable(options, new AbortController().signal);
 process.stdout.write(JSON.stringify({ archive, remarks: remarks.collected(), unreadable }));

@@ -12,6 +12,7 @@ import { RemarkCollector } from '../../../src/sources/files/remarks.ts';
 import { isRoot, scratch, tar } from '../../support/file-tree.ts';
 
 const CHUNK_BYTES = 65_536;
+const newChunk = () => Buffer.allocUnsafeSlow(CHUNK_BYTES);
 
 let home: ReturnType<typeof scratch>;
 beforeEach(() => {
@@ -44,9 +45,9 @@ function packWhile(interfere: () => void): { out: (name: string) => string; rema
       roots: [{ path: join(home.path, 'top'), as: 'top' }],
       exclude: [],
       leaveOut: [],
-      chunkBytes: CHUNK_BYTES,
     },
     remarks,
+    newChunk,
   );
   const chunks: Buffer[] = [];
   const first = packing.next();
@@ -337,7 +338,7 @@ test('the other names of a file that changes meanwhile say of it what the first 
   fs.utimesSync(at('a'), 1_000, 1_000);
   const remarks = new RemarkCollector();
   const roots = [{ path: join(home.path, 'top'), as: 'top' }];
-  const packing = packTree({ roots, exclude: [], leaveOut: [], chunkBytes: CHUNK_BYTES }, remarks);
+  const packing = packTree({ roots, exclude: [], leaveOut: [] }, remarks, newChunk);
   const chunks: Buffer[] = [];
   const first = packing.next();
   if (first.done !== true) chunks.push(first.value);

@@ -65,7 +65,7 @@ describe('a tree with one of everything', () => {
     using home = scratch();
     fillWithEverything(home.path);
     const roots = [{ path: home.path, as: 'tree' }];
-    expect(pack({ roots, chunkBytes: 65_536 }).archive.equals(pack({ roots }).archive)).toBe(true);
+    expect(pack({ roots }, 65_536).archive.equals(pack({ roots }).archive)).toBe(true);
   });
 });
 

@@ -1,5 +1,5 @@
 /** A packing thread that ends after its first chunk, as if it were killed. */
 import { parentPort } from 'node:worker_threads';
 
-parentPort?.postMessage({ kind: 'chunk', chunk: new Uint8Array(512) }, []);
+parentPort?.postMessage({ kind: 'chunk', bytes: 512 }, []);
 process.exit(0);

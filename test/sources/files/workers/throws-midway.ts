@@ -1,5 +1,5 @@
 /** A packing thread that fails after its first chunk. */
 import { parentPort } from 'node:worker_threads';
 
-parentPort?.postMessage({ kind: 'chunk', chunk: new Uint8Array(512) }, []);
+parentPort?.postMessage({ kind: 'chunk', bytes: 512 }, []);
 throw new Error('a fault of its own');
