@@ -1,5 +1,6 @@
 import type { App } from '../compose.ts';
 import { toBackupError } from '../domain/errors.ts';
+import { NEVER } from '../lib/abort.ts';
 
 /**
  * Brings the published index up to date after a command has done its work. It can always be rebuilt: what
@@ -7,7 +8,7 @@ import { toBackupError } from '../domain/errors.ts';
  */
 export async function publishIndex({ index, events }: App): Promise<void> {
   try {
-    await index.publish(new AbortController().signal);
+    await index.publish(NEVER);
   } catch (error) {
     events.failed('index', {}, toBackupError(error, 'publishing the index'));
   }

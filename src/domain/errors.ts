@@ -49,6 +49,13 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
+/** These say that the work was stopped, and nothing of what it was about. */
+const STOPS: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['CANCELLED', 'TIMEOUT', 'LOCK_LOST']);
+
+export function isStop(code: ErrorCode): boolean {
+  return STOPS.has(code);
+}
+
 export interface BackupErrorOptions {
   /** What to do about it, in the imperative. */
   hint?: string | undefined;

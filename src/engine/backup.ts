@@ -9,7 +9,7 @@ import type { Job } from '../domain/job.ts';
 import { type Contents, isFilesContents, isIncomplete, type Manifest } from '../domain/manifest.ts';
 import type { Capture, CaptureRemarks, Inspectable, Key, Source, StagedObject } from '../domain/ports.ts';
 import { formatSize } from '../domain/size.ts';
-import { sleep } from '../lib/abort.ts';
+import { NEVER, sleep } from '../lib/abort.ts';
 import { Meter } from '../lib/digest.ts';
 import { reportAnomaly, withAnomaly } from './anomalies.ts';
 import { counted, inspected } from './archive-bytes.ts';
@@ -219,7 +219,7 @@ class Attempt {
     await staged.commit();
     try {
       // From here on a cancellation comes too late: an archive with a name and no manifest helps nobody.
-      await this.#context.catalogue.add(manifest, new AbortController().signal);
+      await this.#context.catalogue.add(manifest, NEVER);
     } catch (error) {
       if (this.#context.catalogue.find(manifest.filename) === undefined)
         await this.#context.store.delete(staged.key);

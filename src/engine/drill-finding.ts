@@ -1,10 +1,9 @@
-import { BackupError } from '../domain/errors.ts';
+import { BackupError, type ErrorCode, isStop } from '../domain/errors.ts';
 import type { Proof } from '../domain/manifest.ts';
 import type { ScratchDatabase } from '../domain/restore-ports.ts';
 
 /** What a drill found, before it is recorded. */
-export type DrillFinding = Omit<Proof, 'at' | 'duration_ms' | 'versions'> & {
-  versions: Proof['versions'];
+export type DrillFinding = Omit<Proof, 'at' | 'duration_ms'> & {
   /** Milliseconds to the data standing restored; absent when it did not come to that. */
   recovery_ms?: number;
 };
@@ -18,20 +17,17 @@ export interface DrillProgress {
   total_bytes?: number;
 }
 
-/** These end a drill as a whole; anything else that stands in its way is a verdict. */
-const ENDING = new Set(['CANCELLED', 'TIMEOUT', 'LOCK_LOST', 'ARCHIVE_UNKNOWN']);
-
 /** What a restore throws because of what the archive holds, and what no other machine would change. */
-const OF_ARCHIVE = new Set(['RESTORE_FAILED', 'ARCHIVE_UNSAFE', 'DUMP_TRUNCATED', 'DUMP_EMPTY']);
+const OF_ARCHIVE = new Set<ErrorCode>(['RESTORE_FAILED', 'ARCHIVE_UNSAFE', 'DUMP_TRUNCATED', 'DUMP_EMPTY']);
 
 /** Whether an error of a restore says that the archive does not restore. */
 export function isOfArchive({ code }: BackupError): boolean {
   return OF_ARCHIVE.has(code);
 }
 
-/** Whether an error is no verdict at all. */
+/** Whether an error ends a drill as a whole; anything else that stands in its way is a verdict. */
 export function endsDrill({ code }: BackupError): boolean {
-  return ENDING.has(code);
+  return isStop(code) || code === 'ARCHIVE_UNKNOWN';
 }
 
 /** Does the work; when the throwaway server ended by itself meanwhile, that is why it failed, and no fault of the archive. */

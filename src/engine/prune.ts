@@ -10,6 +10,7 @@ import {
   type RetentionPolicy,
 } from '../domain/retention.ts';
 import { endedEntry, identityOf, startedEntry } from '../domain/run-entries.ts';
+import { NEVER } from '../lib/abort.ts';
 import type { EngineContext } from './context.ts';
 import { refusePinned } from './deletion.ts';
 import type { Scope } from './events.ts';
@@ -100,7 +101,7 @@ async function pruneLocked(
   const ended = endedEntry(identity, startedAt, context.clock.now(), { outcome, errors, removed });
   const isRecorded = await journal(context, ended);
   // Without a record the markers stay, and the next sweep records the deletions. No cancellation any more.
-  if (isRecorded) await context.catalogue.dropMarkers(removed, new AbortController().signal);
+  if (isRecorded) await context.catalogue.dropMarkers(removed, NEVER);
   return { removed, decisions, heldBack, errors };
 }
 

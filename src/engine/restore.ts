@@ -1,4 +1,4 @@
-import { BackupError, type ErrorCode, toBackupError } from '../domain/errors.ts';
+import { BackupError, isStop, toBackupError } from '../domain/errors.ts';
 import { RESTORE_TASK, type RunError } from '../domain/journal-entry.ts';
 import type { Manifest } from '../domain/manifest.ts';
 import { describeSome } from '../domain/plural.ts';
@@ -10,9 +10,6 @@ import { restoreDatabase } from './restore-database.ts';
 import { restoreFiles } from './restore-files.ts';
 import type { RestoreReport, RestoreRequest } from './restore-request.ts';
 import { holdTask } from './task-hold.ts';
-
-/** How an error says that the work was stopped. */
-const ABORTED = new Set<ErrorCode>(['CANCELLED', 'TIMEOUT', 'LOCK_LOST']);
 
 /**
  * Restores one archive: the place is looked at, the archive verified, and only then anything is touched. What was
@@ -52,7 +49,7 @@ export async function restore(
     return report;
   } catch (error) {
     // What stopped it may be told with the state of the target, which the reason of an abort does not know.
-    const told = error instanceof BackupError && ABORTED.has(error.code);
+    const told = error instanceof BackupError && isStop(error.code);
     const fault = toBackupError(signal.aborted && !told ? signal.reason : error, 'restore');
     context.events.failed('restore', scope, fault);
     await end([fault.toJSON()]);

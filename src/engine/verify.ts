@@ -1,5 +1,5 @@
 import { describeContents } from '../domain/describe-contents.ts';
-import { type BackupError, toBackupError } from '../domain/errors.ts';
+import { type BackupError, type ErrorCode, isStop, toBackupError } from '../domain/errors.ts';
 import {
   type Contents,
   isFilesContents,
@@ -31,15 +31,8 @@ export interface VerifyResult {
   detail: string;
 }
 
-/** These say that a check could not be made, and nothing about the archive. */
-const NO_VERDICT = new Set([
-  'CANCELLED',
-  'TIMEOUT',
-  'LOCK_LOST',
-  'TOOL_MISSING',
-  'SERVER_TOO_NEW',
-  'INTERNAL',
-]);
+/** Beside what stops the work, these say that a check could not be made, and nothing about the archive. */
+const NO_VERDICT = new Set<ErrorCode>(['TOOL_MISSING', 'SERVER_TOO_NEW', 'INTERNAL']);
 
 /** Of the errors of reading only EIO is the archive's: no permission or no descriptor left says nothing of its bytes. */
 function isOurs({ code, cause }: BackupError): boolean {
@@ -74,7 +67,7 @@ export async function verifyBytes(
   } catch (error) {
     signal.throwIfAborted();
     const fault = toBackupError(error);
-    if (NO_VERDICT.has(fault.code) || isOurs(fault)) throw fault;
+    if (isStop(fault.code) || NO_VERDICT.has(fault.code) || isOurs(fault)) throw fault;
     return { ok: false, detail: fault.message };
   }
   if (meter.bytes !== expected.size) {

@@ -2,6 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { BackupError } from '../domain/errors.ts';
 import { formatDuration } from '../domain/duration.ts';
 
+/** For what is to be done to its end, whatever else is stopped. */
+export const NEVER = new AbortController().signal;
+
 /** A signal that also aborts with TIMEOUT after `timeout_ms`. Dispose it to stop the timer. */
 export interface Deadline extends Disposable {
   readonly signal: AbortSignal;

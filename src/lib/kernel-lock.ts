@@ -1,4 +1,5 @@
 import { BackupError } from '../domain/errors.ts';
+import { NEVER } from './abort.ts';
 import { type Child, startChild } from './child.ts';
 import { openOwnFile } from './owned-file.ts';
 import { adoptFile, type Owner } from './ownership.ts';
@@ -44,7 +45,7 @@ export async function acquireKernelLock(options: KernelLockOptions): Promise<Ker
     ],
     env: { PATH: process.env.PATH },
     // The lock must outlive a cancelled run until its files are cleaned up; only release() ends it.
-    signal: new AbortController().signal,
+    signal: NEVER,
     stdin: 'pipe',
     label: 'flock',
   });

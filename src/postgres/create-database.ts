@@ -1,6 +1,7 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { DatabaseLocale } from '../domain/manifest.ts';
 import type { Session } from './session.ts';
+import { sqlState } from './sql-state.ts';
 
 /** The first server that knows providers, and so says which one is meant. */
 const PROVIDERS_MAJOR = 15;
@@ -8,7 +9,6 @@ const PROVIDERS_MAJOR = 15;
 const LOCALE_REFUSED = /^(?:22|42|0A)/;
 /** Of the same classes: not permitted, and a database of that name. */
 const OTHER_REFUSALS = ['42501', '42P04'];
-const SQLSTATE = /^[0-9A-Z]{5}$/;
 /** Sources of a setting, in `pg_settings`, that need not count for a database that is made. */
 const OF_SESSION = ['database', 'database user', 'client', 'session'];
 
@@ -66,7 +66,7 @@ export async function createDatabase(
 
 /** Whether a server has said that it does not have a locale or encoding, or not together. */
 export function isLocaleRefusal(error: unknown): error is Error {
-  const { code = '' } = error as { code?: string };
+  const code = sqlState(error) ?? '';
   return LOCALE_REFUSED.test(code) && !OTHER_REFUSALS.includes(code);
 }
 
@@ -116,8 +116,7 @@ async function setMonetary(session: Session, { name, monetary }: WantedDatabase)
     return undefined;
   } catch (error) {
     // The database is there: whatever the server says to this is no reason to fail.
-    const { code } = error as { code?: unknown };
-    if (typeof code !== 'string' || !SQLSTATE.test(code)) throw error;
+    if (sqlState(error) === undefined) throw error;
     return error as Error;
   }
 }

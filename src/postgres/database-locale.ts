@@ -1,5 +1,6 @@
 import type { DatabaseLocale } from '../domain/manifest.ts';
 import type { Session } from './session.ts';
+import { sqlState } from './sql-state.ts';
 
 /** SQLSTATE: what is asked for is not there, not supported or not permitted. */
 const LOCALE_UNKNOWN = /^(?:42|0A)/;
@@ -18,7 +19,7 @@ export async function readDatabaseLocale(session: Session): Promise<DatabaseLoca
     const monetary = row?.monetary ?? '';
     return locale === undefined || monetary === '' ? locale : { ...locale, monetary };
   } catch (error) {
-    if (LOCALE_UNKNOWN.test((error as { code?: string }).code ?? '')) return undefined;
+    if (LOCALE_UNKNOWN.test(sqlState(error) ?? '')) return undefined;
     throw error;
   }
 }

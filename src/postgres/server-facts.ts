@@ -1,4 +1,5 @@
 import type { Session } from './session.ts';
+import { sqlState } from './sql-state.ts';
 
 /** What a server says about itself. */
 export interface ServerFacts {
@@ -35,7 +36,7 @@ async function readSystemIdentifier(session: Session): Promise<string | undefine
     const [row] = await session.query<{ id: string }>(sql);
     return row?.id;
   } catch (error) {
-    if (NOT_AVAILABLE.has((error as { code?: string }).code ?? '')) return undefined;
+    if (NOT_AVAILABLE.has(sqlState(error) ?? '')) return undefined;
     throw error;
   }
 }

@@ -1,12 +1,11 @@
-import { tmpdir } from 'node:os';
 import type { OpenScratch, ScratchDatabase, ScratchWish } from '../domain/restore-ports.ts';
 import { formatSize } from '../domain/size.ts';
 import { spaceAt } from '../lib/mounts.ts';
 import type { Session } from '../postgres/session.ts';
-import { createScratchDatabase } from './create-database.ts';
 import { assertExtensions, makeRoles, makeTablespaces } from './needs.ts';
 import { asNotProvable, notProvable, SPACE_HINT } from './not-provable.ts';
 import { ScratchCluster } from './scratch-cluster.ts';
+import { createScratchDatabase } from './scratch-database.ts';
 import { makeScratchDirectory } from './scratch-directory.ts';
 import { findServerPrograms } from './server-programs.ts';
 
@@ -17,8 +16,8 @@ const SPACE_FACTOR = 1.5;
 const EMPTY_CLUSTER_BYTES = 64 * 1024 * 1024;
 
 export interface ClusterScratchOptions {
-  /** Where its directory is made: `scratch.directory`. Default: the system's directory for temporary files. */
-  parent?: string | undefined;
+  /** Where its directory is made: `scratch.directory`. */
+  parent: string;
   /** Where PostgreSQL's programs are; found when absent. */
   binDir?: string | undefined;
   /** What PATH is taken from. Default: that of this process. */
@@ -26,21 +25,20 @@ export interface ClusterScratchOptions {
 }
 
 /** Databases in clusters that are made for them, and gone with them. */
-export function clusterScratch(options: ClusterScratchOptions = {}): OpenScratch {
-  const { parent = tmpdir() } = options;
+export function clusterScratch(options: ClusterScratchOptions): OpenScratch {
   return async (wish, signal) => {
     signal.throwIfAborted();
     try {
-      return await open({ ...options, parent }, wish, signal);
+      return await open(options, wish, signal);
     } catch (error) {
       signal.throwIfAborted();
-      throw asNotProvable(error, 'the scratch cluster cannot be made', parent);
+      throw asNotProvable(error, 'the scratch cluster cannot be made', options.parent);
     }
   };
 }
 
 async function open(
-  { parent, binDir, env = process.env }: ClusterScratchOptions & { parent: string },
+  { parent, binDir, env = process.env }: ClusterScratchOptions,
   wish: ScratchWish,
   signal: AbortSignal,
 ): Promise<ScratchDatabase> {

@@ -1,28 +1,19 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { DumpNeeds } from '../domain/dump-survey.ts';
+import { missingOnServer } from '../postgres/server-inventory.ts';
 import type { Session } from '../postgres/session.ts';
+import { sqlState } from '../postgres/sql-state.ts';
 import { notProvable } from './not-provable.ts';
 
 /** Throws NOT_PROVABLE, naming every extension of the dump that is not installed on the machine of the server. */
 export async function assertExtensions(session: Session, needs: DumpNeeds, major: number): Promise<void> {
-  const rows = await session.query<{ name: string }>(
-    'SELECT name::text AS name FROM pg_catalog.pg_available_extensions',
-  );
-  const available = new Set(rows.map(({ name }) => name));
-  const missing = needs.extensions.filter((name) => !available.has(name));
+  const missing = await missingOnServer(session, 'extensions', needs.extensions);
   if (missing.length === 0) return;
   const what = missing.length === 1 ? 'extension' : 'extensions';
   throw notProvable(
     `the ${what} ${missing.join(', ')} of PostgreSQL ${major} ${missing.length === 1 ? 'is' : 'are'} not installed here`,
     `Install the package of each (Debian, Ubuntu: postgresql-contrib, or postgresql-${major}-NAME), or name a server that has them as scratch.url.`,
   );
-}
-
-/** The roles of the dump that the server does not have. */
-export async function missingRoles(session: Session, needs: DumpNeeds): Promise<string[]> {
-  const rows = await session.query<{ name: string }>('SELECT rolname::text AS name FROM pg_catalog.pg_roles');
-  const existing = new Set(rows.map(({ name }) => name));
-  return needs.roles.filter((role) => !existing.has(role));
 }
 
 /**
@@ -32,7 +23,7 @@ export async function missingRoles(session: Session, needs: DumpNeeds): Promise<
  */
 export async function makeRoles(session: Session, needs: DumpNeeds): Promise<string[]> {
   const refused: string[] = [];
-  for (const role of await missingRoles(session, needs)) {
+  for (const role of await missingOnServer(session, 'roles', needs.roles)) {
     const rights = needs.superusers.includes(role) ? 'SUPERUSER' : 'NOSUPERUSER';
     try {
       await session.query(`CREATE ROLE ${escapeIdentifier(role)} NOLOGIN ${rights}`);
@@ -44,22 +35,13 @@ export async function makeRoles(session: Session, needs: DumpNeeds): Promise<str
   return refused;
 }
 
-/** The tablespaces of the dump that the server does not have. */
-export async function missingTablespaces(session: Session, needs: DumpNeeds): Promise<string[]> {
-  const rows = await session.query<{ name: string }>(
-    'SELECT spcname::text AS name FROM pg_catalog.pg_tablespace',
-  );
-  const existing = new Set(rows.map(({ name }) => name));
-  return needs.tablespaces.filter((name) => !existing.has(name));
-}
-
 /** Makes the tablespaces of the dump, each in an empty directory of its own. */
 export async function makeTablespaces(
   session: Session,
   needs: DumpNeeds,
   makeDirectory: () => Promise<string>,
 ): Promise<void> {
-  for (const name of await missingTablespaces(session, needs)) {
+  for (const name of await missingOnServer(session, 'tablespaces', needs.tablespaces)) {
     const location = escapeLiteral(await makeDirectory());
     await session.query(`CREATE TABLESPACE ${escapeIdentifier(name)} LOCATION ${location}`);
   }
@@ -67,5 +49,5 @@ export async function makeTablespaces(
 
 /** Whether the server refused a name, and not the whole of the work. */
 function isRefusal(error: unknown): boolean {
-  return /^(?:22|42)/.test((error as { code?: string }).code ?? '');
+  return /^(?:22|42)/.test(sqlState(error) ?? '');
 }

@@ -1,6 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BackupError } from '../domain/errors.ts';
+import { NEVER } from '../lib/abort.ts';
 import { runChild } from '../lib/child.ts';
 
 /** A process that is ending may still write into what is being removed. */
@@ -31,6 +32,6 @@ export async function removeTree(path: string): Promise<void> {
 /** Undefined when it succeeded, else what it said. Removal goes on when the work it was for is cancelled. */
 async function run(command: string, args: readonly string[]): Promise<string | undefined> {
   const env = { PATH: process.env['PATH'], LC_ALL: 'C' };
-  const { code, stderr } = await runChild({ command, args, env, signal: new AbortController().signal });
+  const { code, stderr } = await runChild({ command, args, env, signal: NEVER });
   return code === 0 ? undefined : (stderr.split('\n')[0] ?? '');
 }

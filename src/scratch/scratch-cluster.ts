@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BackupError } from '../domain/errors.ts';
 import type { ScratchDirectory } from '../domain/restore-ports.ts';
-import { sleep, withDeadline } from '../lib/abort.ts';
+import { NEVER, sleep, withDeadline } from '../lib/abort.ts';
 import { type Child, runChild, startChild } from '../lib/child.ts';
 import { connect } from '../postgres/connect.ts';
 import { resolveConnection } from '../postgres/connection-params.ts';
@@ -76,7 +76,7 @@ export class ScratchCluster implements AsyncDisposable {
     const server = await startChild({
       ...commandOf(parts, 'postgres', ['-D', join(directory.path, 'data'), ...args]),
       // SIGTERM would wait for the sessions to end; `stop` knows the signal that does not.
-      signal: new AbortController().signal,
+      signal: NEVER,
     });
     const cluster = new ScratchCluster({ ...parts, resources: resources.move() }, server);
     try {

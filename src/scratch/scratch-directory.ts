@@ -1,8 +1,8 @@
 import { chmod, chown, mkdir, mkdtemp, rename } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { toBackupError } from '../domain/errors.ts';
 import type { ScratchDirectory } from '../domain/restore-ports.ts';
+import { NEVER } from '../lib/abort.ts';
 import { acquireKernelLock } from '../lib/kernel-lock.ts';
 import { notProvable } from './not-provable.ts';
 import { removeTree } from './remove-tree.ts';
@@ -18,13 +18,12 @@ export const UNLOCKED_NAME = '.lock.new';
 export const WORK_NAME = 'w';
 
 /**
- * Makes `cofre-scratch-XXXXXX/` in the parent, by default the system's directory for temporary files; the path
- * is that of an empty directory of mode 0700 in it. Disposing removes all, whoever owns it by now, if we may;
+ * Makes `cofre-scratch-XXXXXX/` in the parent; the path is that of an empty directory of mode 0700 in it. Disposing removes all, whoever owns it by now, if we may;
  * after a SIGKILL `sweepScratch` does. Throws NOT_PROVABLE where none can be made.
  */
 export async function makeScratchDirectory(
-  parent: string = tmpdir(),
-  signal: AbortSignal = new AbortController().signal,
+  parent: string,
+  signal: AbortSignal = NEVER,
 ): Promise<ScratchDirectory> {
   signal.throwIfAborted();
   await using stack = new AsyncDisposableStack();

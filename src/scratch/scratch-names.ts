@@ -1,13 +1,11 @@
 import { createHash } from 'node:crypto';
-import { escapeIdentifier } from 'pg';
+import { dropDatabase } from '../postgres/drop-database.ts';
 import type { Session } from '../postgres/session.ts';
 
 export const PREFIX = 'cofre_drill_';
 const NAME = '^cofre_drill_[0-9a-f]{16}$';
 /** The first key of the locks: `cofd` in ASCII. */
 const LOCK_CLASS = 0x636f6664;
-/** The first server that ends the sessions of a database by itself when it is dropped. */
-const FORCE_MAJOR = 13;
 /** The first server that may end a session because it is idle, as ours is during a drill. */
 const IDLE_TIMEOUT_MAJOR = 14;
 
@@ -54,21 +52,4 @@ async function leftovers(session: Session): Promise<{ name: string }[]> {
   );
   const held = new Set(locks.map(({ key }) => Number(key)));
   return found.filter(({ name }) => !held.has(lockKey(name) >>> 0));
-}
-
-/** Drops a database if it exists, and ends the sessions in it. Throws what `pg` throws. */
-export async function dropDatabase(session: Session, name: string, major: number): Promise<void> {
-  const quoted = escapeIdentifier(name);
-  if (major >= FORCE_MAJOR) {
-    await session.query(`DROP DATABASE IF EXISTS ${quoted} WITH (FORCE)`);
-    return;
-  }
-  const [row] = await session.query('SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1', [name]);
-  if (row === undefined) return;
-  await session.query(`ALTER DATABASE ${quoted} ALLOW_CONNECTIONS false`);
-  await session.query(
-    'SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = $1',
-    [name],
-  );
-  await session.query(`DROP DATABASE IF EXISTS ${quoted}`);
 }

@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { BackupError } from '../domain/errors.ts';
 import type { OpenScratch, ScratchDatabase, ScratchWish } from '../domain/restore-ports.ts';
+import { NEVER } from '../lib/abort.ts';
 import { describeTarget, resolveConnection } from '../postgres/connection-params.ts';
+import { dropDatabase } from '../postgres/drop-database.ts';
+import { missingOnServer } from '../postgres/server-inventory.ts';
 import { readServerFacts } from '../postgres/server-facts.ts';
 import type { Session } from '../postgres/session.ts';
-import { createScratchDatabase } from './create-database.ts';
 import { connectForLife } from './lasting-session.ts';
-import { assertExtensions, missingRoles, missingTablespaces } from './needs.ts';
+import { assertExtensions } from './needs.ts';
 import { asNotProvable, notProvable } from './not-provable.ts';
-import { dropDatabase, dropLeftovers, holdName, PREFIX } from './scratch-names.ts';
+import { createScratchDatabase } from './scratch-database.ts';
+import { dropLeftovers, holdName, PREFIX } from './scratch-names.ts';
 import { urlOfDatabase } from './server-url.ts';
 
 const WHAT = 'no database for the drill can be made on the configured server';
@@ -67,14 +70,14 @@ async function open(
     await dropDatabase(session, name, major)
       .catch(async () => {
         // The session was lost. What cannot be dropped now is dropped before the next drill.
-        await using again = await connectForLife(params, env, new AbortController().signal);
+        await using again = await connectForLife(params, env, NEVER);
         await dropDatabase(again, name, major);
       })
       .catch(() => undefined);
   });
   const { sameLocale, sameMoney, remarks } = await createScratchDatabase(session, name, wish.locale, major);
   signal.throwIfAborted();
-  const missing = await missingRoles(session, wish.needs);
+  const missing = await missingOnServer(session, 'roles', wish.needs.roles);
   const all = resources.move();
   return {
     url: urlOfDatabase(params, session.target, session.password, name),
@@ -105,7 +108,7 @@ async function assertFit(session: Session, wish: ScratchWish, version: string, m
     );
   }
   await assertExtensions(session, wish.needs, major);
-  const tablespaces = await missingTablespaces(session, wish.needs);
+  const tablespaces = await missingOnServer(session, 'tablespaces', wish.needs.tablespaces);
   if (tablespaces.length === 0) return;
   throw notProvable(
     `the configured server at ${where} does not have the tablespaces ${tablespaces.join(', ')}`,

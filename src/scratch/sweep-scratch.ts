@@ -1,5 +1,4 @@
 import { constants, lstat, open, readdir, rm, rmdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runChild } from '../lib/child.ts';
 import { removeTree } from './remove-tree.ts';
@@ -18,7 +17,7 @@ const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBL
  * parent that is missing or cannot be read has none. What cannot be removed stays for the next sweep.
  * @returns the paths of those it removed. Throws the reason of the abort.
  */
-export async function sweepScratch(parent: string = tmpdir(), signal: AbortSignal): Promise<string[]> {
+export async function sweepScratch(parent: string, signal: AbortSignal): Promise<string[]> {
   const removed: string[] = [];
   for (const directory of new Set([parent, SHORT_PARENT])) {
     const names = await readdir(directory).catch(() => []);

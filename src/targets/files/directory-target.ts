@@ -10,6 +10,7 @@ import type {
   TreePlan,
 } from '../../domain/restore-ports.ts';
 import { refuseOccupiedDirectory } from '../../domain/target-refusals.ts';
+import { NEVER } from '../../lib/abort.ts';
 import { spaceAt } from '../../lib/mounts.ts';
 import { type Extracted, extractTree } from './extract-tree.ts';
 import { checkMerge } from './merge-check.ts';
@@ -135,7 +136,7 @@ class Moving {
     const { path } = this.#place;
     const { moved } = this.#merge ?? { moved: 0 };
     const state = `${path} holds a mixture: entries changed so far: ${moved}; the rest of the archive is in ${this.#staging.path}/tree, what was replaced by then in ${this.#staging.path}/replaced`;
-    const { message } = restoreFailure(error, path, state, new AbortController().signal);
+    const { message } = restoreFailure(error, path, state, NEVER);
     return new BackupError('RESTORE_FAILED', message, {
       path,
       hint: `Correct what the message names, restore again with --overwrite, then remove ${this.#staging.path}.`,

@@ -1,8 +1,6 @@
-import { BackupError, type ErrorCode, toBackupError } from '../../domain/errors.ts';
+import { BackupError, type ErrorCode, isStop, toBackupError } from '../../domain/errors.ts';
 import { codeOf } from './raw-path.ts';
 
-/** Said of the work as a whole, not of the restore: the code stays. */
-const OF_THE_WORK: readonly ErrorCode[] = ['CANCELLED', 'TIMEOUT', 'LOCK_LOST', 'INTERRUPTED'];
 /** Said before anything was moved, and complete as it is. */
 const COMPLETE: readonly ErrorCode[] = ['ARCHIVE_UNSAFE', 'TARGET_REFUSED', 'USAGE'];
 
@@ -19,7 +17,8 @@ export function restoreFailure(
   const cause: unknown = signal.aborted ? signal.reason : thrown;
   if (cause instanceof BackupError && COMPLETE.includes(cause.code)) return cause;
   const told = toBackupError(cause);
-  const code = OF_THE_WORK.includes(told.code) ? told.code : 'RESTORE_FAILED';
+  // What stopped the work as a whole is no failure of the restore.
+  const code = isStop(told.code) ? told.code : 'RESTORE_FAILED';
   return new BackupError(code, `restoring into ${path} failed: ${reasonOf(cause)}; ${state}`, {
     path,
     hint: hintOf(cause),

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type BigIntStats, fstatSync, futimesSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { NEVER } from '../../lib/abort.ts';
 import { runChild } from '../../lib/child.ts';
 import { OpenDirectory } from './open-directory.ts';
 import type { Pace } from './pace.ts';
@@ -87,7 +88,7 @@ export class Staging implements Disposable {
         env: { PATH: process.env['PATH'], LC_ALL: 'C' },
         cwd: this.#holder.base,
         // What is about to be, or has been, moved into place is not to be cut short.
-        signal: new AbortController().signal,
+        signal: NEVER,
       });
       // Not every `sync` knows the option; that one says something else.
       return code === 0 || !/input\/output|no space|quota/i.test(stderr);

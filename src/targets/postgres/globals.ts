@@ -4,12 +4,13 @@ import { BackupError } from '../../domain/errors.ts';
 import type { ByteStream } from '../../domain/ports.ts';
 import type { GlobalsResult } from '../../domain/restore-ports.ts';
 import { formatSize } from '../../domain/size.ts';
+import { namesOnServer } from '../../postgres/server-inventory.ts';
 import type { Session } from '../../postgres/session.ts';
+import { sqlState } from '../../postgres/sql-state.ts';
 import { type GlobalsStatement, parseGlobals } from './globals-statements.ts';
 import { reasonOf } from './place.ts';
 import { hintOf } from './restore-errors.ts';
 import { isLackState } from './lack-states.ts';
-import { sqlState } from './target-server.ts';
 
 /** A hundred thousand roles are some 30 MB. */
 const SCRIPT_MAX_BYTES = 256 * 1024 * 1024;
@@ -146,13 +147,8 @@ class GlobalsApplication {
   }
 
   async #readServer(): Promise<void> {
-    const names = async (sql: string): Promise<string[]> =>
-      (await this.#session.query<{ name: string }>(sql)).map(({ name }) => name);
-    for (const name of await names('SELECT rolname::text AS name FROM pg_catalog.pg_roles'))
-      this.#roles.add(name);
-    for (const name of await names('SELECT spcname::text AS name FROM pg_catalog.pg_tablespace')) {
-      this.#tablespaces.add(name);
-    }
+    for (const name of await namesOnServer(this.#session, 'roles')) this.#roles.add(name);
+    for (const name of await namesOnServer(this.#session, 'tablespaces')) this.#tablespaces.add(name);
     const members = await this.#session.query<{ role: string; member: string }>(
       `SELECT pg_catalog.pg_get_userbyid(roleid)::text AS role, pg_catalog.pg_get_userbyid(member)::text AS member
          FROM pg_catalog.pg_auth_members`,

@@ -1,5 +1,6 @@
 import type { DumpNeeds } from '../../domain/dump-survey.ts';
 import type { Lacking } from '../../domain/restore-ports.ts';
+import { missingOnServer } from '../../postgres/server-inventory.ts';
 import type { Session } from '../../postgres/session.ts';
 
 /** Names that the server keeps for itself. */
@@ -7,20 +8,11 @@ const RESERVED = /^pg_/;
 
 /** What a dump needs and this server does not have. */
 export async function findLacking(session: Session, needs: DumpNeeds): Promise<Lacking> {
-  const missing = async (wanted: readonly string[], sql: string): Promise<string[]> => {
-    const rows = await session.query<{ name: string }>(sql);
-    const existing = new Set(rows.map(({ name }) => name));
-    return wanted.filter((name) => !existing.has(name) && !RESERVED.test(name));
-  };
+  const missing = async (kind: keyof Lacking): Promise<string[]> =>
+    (await missingOnServer(session, kind, needs[kind])).filter((name) => !RESERVED.test(name));
   return {
-    roles: await missing(needs.roles, 'SELECT rolname::text AS name FROM pg_catalog.pg_roles'),
-    extensions: await missing(
-      needs.extensions,
-      'SELECT name::text AS name FROM pg_catalog.pg_available_extensions',
-    ),
-    tablespaces: await missing(
-      needs.tablespaces,
-      'SELECT spcname::text AS name FROM pg_catalog.pg_tablespace',
-    ),
+    roles: await missing('roles'),
+    extensions: await missing('extensions'),
+    tablespaces: await missing('tablespaces'),
   };
 }

@@ -1,13 +1,9 @@
-import { escapeIdentifier } from 'pg';
 import type { DatabaseLocale } from '../../domain/manifest.ts';
-import type { Session } from '../../postgres/session.ts';
-import { createTargetDatabase } from './create-database.ts';
+import { dropDatabase } from '../../postgres/drop-database.ts';
 import { findOccupants } from './occupants.ts';
 import { endSessions } from './sessions.ts';
+import { createTargetDatabase } from './target-database.ts';
 import type { TargetServer } from './target-server.ts';
-
-/** The first server that knows `DROP DATABASE … WITH (FORCE)`. */
-const FORCE_MAJOR = 13;
 
 /** A database to restore into, and what becomes of it. */
 export interface Place {
@@ -110,11 +106,6 @@ export async function dropAgain(
   } catch (error) {
     return `the database "${database}" that was made for it is still there: it could not be dropped (${reasonOf(error)})`;
   }
-}
-
-export async function dropDatabase(session: Session, database: string, major: number): Promise<void> {
-  const force = major >= FORCE_MAJOR ? ' WITH (FORCE)' : '';
-  await session.query(`DROP DATABASE IF EXISTS ${escapeIdentifier(database)}${force}`);
 }
 
 export function reasonOf(error: unknown): string {

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { escapeIdentifier } from 'pg';
 import { BackupError } from '../../domain/errors.ts';
+import { dropDatabase } from '../../postgres/drop-database.ts';
 import type { Session } from '../../postgres/session.ts';
-import { createTargetDatabase } from './create-database.ts';
+import { sqlState } from '../../postgres/sql-state.ts';
 import { type DatabaseLikeness, likenessStatements, readLikeness } from './database-likeness.ts';
-import { dropAgain, dropDatabase, type Place, reasonOf } from './place.ts';
+import { dropAgain, type Place, reasonOf } from './place.ts';
 import { sessionsIn } from './sessions.ts';
-import { sqlState, type TargetServer } from './target-server.ts';
+import { createTargetDatabase } from './target-database.ts';
+import type { TargetServer } from './target-server.ts';
 
 /** PostgreSQL cuts longer names off. */
 const NAME_MAX_BYTES = 63;

@@ -1,10 +1,10 @@
 import { createWriteStream } from 'node:fs';
-import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { BackupError, type ErrorCode } from '../../domain/errors.ts';
 import type { ByteStream } from '../../domain/ports.ts';
 import { formatSize } from '../../domain/size.ts';
+import { spaceAt } from '../../lib/mounts.ts';
 
 /**
  * Writes an archive into a file of a temporary directory: parallel jobs need to seek in it. Throws SPACE_LOW before
@@ -29,8 +29,7 @@ export async function spool(
 
 /** Throws SPACE_LOW. @param raw_size of the archive, in bytes. */
 export async function assertRoom(directory: string, raw_size: number): Promise<void> {
-  const { bavail, bsize } = await statfs(directory);
-  const free_bytes = bavail * bsize;
+  const { free_bytes } = await spaceAt(directory);
   if (free_bytes >= raw_size) return;
   throw notUnpacked('SPACE_LOW', directory, `${formatSize(free_bytes)} are free`, raw_size);
 }

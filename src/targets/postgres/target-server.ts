@@ -9,6 +9,7 @@ import {
 } from '../../postgres/connection-params.ts';
 import { connectionString, programEnvironment, withSettings } from '../../postgres/libpq-program.ts';
 import type { Session } from '../../postgres/session.ts';
+import { sqlState } from '../../postgres/sql-state.ts';
 
 /** Databases that nearly every server has, for what cannot be done from within the one that is restored. */
 const MAINTENANCE_DATABASES = ['postgres', 'template1'];
@@ -135,12 +136,5 @@ export class TargetServer {
 }
 
 function isMissingDatabase(error: unknown): boolean {
-  if (!(error instanceof BackupError)) return false;
-  return (error.cause as { code?: string } | undefined)?.code === NO_DATABASE;
-}
-
-/** SQLSTATE of what `pg` threw. */
-export function sqlState(error: unknown): string | undefined {
-  const { code } = error as { code?: unknown };
-  return typeof code === 'string' ? code : undefined;
+  return error instanceof BackupError && sqlState(error.cause) === NO_DATABASE;
 }

@@ -9,7 +9,7 @@ import {
 } from '../../postgres/create-database.ts';
 import { readLocaleOf } from '../../postgres/database-locale.ts';
 import type { Session } from '../../postgres/session.ts';
-import { sqlState } from './target-server.ts';
+import { sqlState } from '../../postgres/sql-state.ts';
 
 const DUPLICATE_DATABASE = '42P04';
 

@@ -4,7 +4,7 @@ import { connect } from '../../src/postgres/connect.ts';
 import { resolveConnection } from '../../src/postgres/connection-params.ts';
 import { readLocaleOf } from '../../src/postgres/database-locale.ts';
 import type { Session } from '../../src/postgres/session.ts';
-import { createScratchDatabase } from '../../src/scratch/create-database.ts';
+import { createScratchDatabase } from '../../src/scratch/scratch-database.ts';
 import { type Cluster, startCluster } from '../../tools/cluster.ts';
 import { NO_ABORT } from '../support/fakes.ts';
 
