@@ -1,23 +1,43 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { cleanEnv } from '../tools/cluster-keeper.ts';
+import { peakOf } from './process-memory.ts';
 
 const POLL_MS = 25;
+/** What a command gets between the request to end and its end by force. */
+const GRACE_MS = 10_000;
 
 export interface Measured {
   wall_ms: number;
   /** The most memory that the process held, its children not counted; NaN where /proc does not tell. */
   peak_bytes: number;
   stdout: string;
+  stderr: string;
 }
 
 export type Command = readonly [program: string, ...args: string[]];
 
+export interface MeasureOptions {
+  /** Added to the environment without PG* variables. */
+  env?: NodeJS.ProcessEnv;
+  /** Ends the command and everything it started; it then runs in a process group of its own. */
+  signal?: AbortSignal;
+}
+
 /** Runs a command to its end. Throws with what it said unless it exits with 0. */
-export async function measure([program, ...args]: Command): Promise<Measured> {
+export async function measure(
+  [program, ...args]: Command,
+  { env = {}, signal }: MeasureOptions = {},
+): Promise<Measured> {
+  signal?.throwIfAborted();
   const from = performance.now();
-  const child = spawn(program, args, { env: cleanEnv(), stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, {
+    env: { ...cleanEnv(), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: signal !== undefined,
+  });
+  using _end = signal === undefined ? undefined : endOnAbort(child, signal);
   let peak_bytes = Number.NaN;
   const timer = setInterval(() => {
     const now = peakOf(child.pid);
@@ -25,11 +45,15 @@ export async function measure([program, ...args]: Command): Promise<Measured> {
   }, POLL_MS);
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
-  await once(child, 'close');
-  clearInterval(timer);
+  try {
+    await once(child, 'close');
+  } finally {
+    clearInterval(timer);
+  }
   const wall_ms = performance.now() - from;
-  assertSucceeded(child, program, stderr());
-  return { wall_ms, peak_bytes, stdout: stdout() };
+  signal?.throwIfAborted();
+  assertSucceeded(child, program, stderr(), stdout());
+  return { wall_ms, peak_bytes, stdout: stdout(), stderr: stderr() };
 }
 
 /** Runs `from | to`, or with a path in place of the second command `from > path`. Milliseconds. */
@@ -57,13 +81,27 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }
 
-/** `VmHWM`, see proc(5). */
-function peakOf(pid: number | undefined): number | undefined {
+/** For a child that leads its process group: asks the whole group to end, and makes it. */
+export function endOnAbort(child: ChildProcess, signal: AbortSignal): Disposable {
+  let force: NodeJS.Timeout | undefined;
+  const end = () => {
+    killGroup(child, 'SIGTERM');
+    force = setTimeout(() => killGroup(child, 'SIGKILL'), GRACE_MS);
+  };
+  signal.addEventListener('abort', end, { once: true });
+  return {
+    [Symbol.dispose]: () => {
+      signal.removeEventListener('abort', end);
+      clearTimeout(force);
+    },
+  };
+}
+
+function killGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
   try {
-    const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
-  } catch {
-    return undefined;
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 
@@ -73,7 +111,14 @@ function collect(stream: NodeJS.ReadableStream | null): () => string {
   return () => Buffer.concat(chunks).toString();
 }
 
-function assertSucceeded({ exitCode, signalCode }: ChildProcess, program: string, stderr: string): void {
+function assertSucceeded(
+  { exitCode, signalCode }: ChildProcess,
+  program: string,
+  stderr: string,
+  stdout = '',
+): void {
   if (exitCode === 0) return;
-  throw new Error(`${program} ended with ${signalCode ?? `status ${exitCode}`}: ${stderr}`);
+  throw new Error(
+    `${basename(program)} ended with ${signalCode ?? `status ${exitCode}`}: ${stderr}${stdout}`,
+  );
 }
