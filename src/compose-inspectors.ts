@@ -1,6 +1,7 @@
 import type { Config } from './config/config.ts';
 import { GLOBALS_SUFFIX } from './domain/archive-name.ts';
 import type { DumpSurveyor, Inspectable, Inspector, OpenSurveyor } from './domain/ports.ts';
+import { majorOf } from './domain/server-version.ts';
 import { readCustomHeader } from './formats/dump/custom-header.ts';
 import { readDirectoryHead } from './formats/dump/directory-head.ts';
 import { CustomDumpInspector, type CustomDumpOptions } from './inspect/custom-dump.ts';
@@ -69,14 +70,15 @@ export class Inspectors {
     }
   };
 
-  async #pgRestore(
-    { source, tool_version = '' }: Inspectable,
-    signal: AbortSignal,
-  ): Promise<CustomDumpOptions> {
-    const major = Number(/\d+/.exec(tool_version)?.[0] ?? 0);
+  async #pgRestore({ source, tool_version }: Inspectable, signal: AbortSignal): Promise<CustomDumpOptions> {
     const { env } = process;
     const binDir = this.#binDirs.get(source);
-    const { path } = await findTool('pg_restore', major, { binDir, env, signal, neededBy: 'the archive' });
+    const { path } = await findTool('pg_restore', majorOf(tool_version), {
+      binDir,
+      env,
+      signal,
+      neededBy: 'the archive',
+    });
     return { pgRestore: path, env, signal };
   }
 }

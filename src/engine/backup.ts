@@ -14,6 +14,7 @@ import { Meter } from '../lib/digest.ts';
 import { reportAnomaly, withAnomaly } from './anomalies.ts';
 import { counted, inspected } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
+import { elapsedSince } from './elapsed.ts';
 import type { Scope, Step } from './events.ts';
 import { preflight } from './preflight.ts';
 import type { RunRequest } from './run-request.ts';
@@ -169,7 +170,7 @@ class Attempt {
     });
     const from = clock.now();
     const verdict = await verifyBytes(this.#context, read, expected, job.verify, this.#signal);
-    const verify_ms = Math.max(0, clock.now().getTime() - from.getTime());
+    const verify_ms = elapsedSince(clock, from);
     events.archiveVerified(this.#scope, filename, verdict.ok, verdict.detail, verify_ms);
     if (!verdict.ok) {
       await staged.reject();

@@ -9,11 +9,13 @@ import { rawBytes, summed } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
 import {
   type DrillFinding,
-  type DrillProgress,
+  type OnDrillProgress,
   isOfArchive,
   notAsRecorded,
+  tellingStep,
   unlessServerDied,
 } from './drill-finding.ts';
+import { elapsedSince } from './elapsed.ts';
 import { drillGlobals } from './drill-globals.ts';
 import { describeSome, plural } from '../domain/plural.ts';
 import { printable } from '../domain/printable.ts';
@@ -23,8 +25,6 @@ import { surveyDump, surveyRows, surveyVerified } from './survey-archive.ts';
 /** Connections that restore an archive in the custom format. */
 const JOBS = 2;
 
-type OnProgress = (progress: DrillProgress) => void;
-
 /**
  * Proves the archive of a database: it is read and held against its manifest, restored into a database that is
  * thrown away, dumped again, and the two dumps are compared table by table and definition by definition.
@@ -33,7 +33,7 @@ export async function drillDatabase(
   context: EngineContext,
   manifest: Manifest,
   signal: AbortSignal,
-  onProgress: OnProgress,
+  onProgress: OnDrillProgress,
 ): Promise<DrillFinding> {
   if (isGlobalsSource(manifest.source)) return await drillGlobals(context, manifest, signal, onProgress);
   return await new DatabaseDrill(context, manifest, signal, onProgress).run();
@@ -43,11 +43,11 @@ class DatabaseDrill {
   readonly #context: EngineContext;
   readonly #manifest: Manifest;
   readonly #signal: AbortSignal;
-  readonly #onProgress: OnProgress;
+  readonly #onProgress: OnDrillProgress;
   readonly #startedAt: Date;
   readonly #versions: Record<string, string>;
 
-  constructor(context: EngineContext, manifest: Manifest, signal: AbortSignal, onProgress: OnProgress) {
+  constructor(context: EngineContext, manifest: Manifest, signal: AbortSignal, onProgress: OnDrillProgress) {
     this.#context = context;
     this.#manifest = manifest;
     this.#signal = signal;
@@ -57,7 +57,7 @@ class DatabaseDrill {
   }
 
   async run(): Promise<DrillFinding> {
-    const progress = this.#progress('verify', this.#manifest.size);
+    const progress = tellingStep(this.#onProgress, 'verify', this.#manifest.size);
     const verified = await surveyVerified(this.#context, this.#manifest, this.#signal, progress);
     if (!verified.ok) return this.#finding('failed', notAsRecorded(verified.detail));
     const archive = verified.survey;
@@ -69,7 +69,7 @@ class DatabaseDrill {
     return await unlessServerDied(scratch, async () => {
       const fault = await this.#restore(scratch);
       if (fault !== undefined) return fault;
-      const recovery_ms = this.#elapsed_ms();
+      const recovery_ms = elapsedSince(this.#context.clock, this.#startedAt);
       return { ...(await this.#compare(archive, scratch)), recovery_ms };
     });
   }
@@ -78,7 +78,7 @@ class DatabaseDrill {
   async #restore(scratch: ScratchDatabase): Promise<DrillFinding | undefined> {
     const { format, raw_size, tool_version } = this.#manifest;
     const target = this.#context.restoring.openDatabase(scratch, { scratch: true });
-    const raw = this.#raw(this.#progress('restore', raw_size));
+    const raw = this.#raw(tellingStep(this.#onProgress, 'restore', raw_size));
     try {
       await target.restore(
         raw,
@@ -90,7 +90,7 @@ class DatabaseDrill {
           clean: false,
           jobs: JOBS,
           singleTransaction: true,
-          owners: scratch.missingRoles.length === 0,
+          owners: hasAllRoles(scratch),
           schemas: [],
           tables: [],
         },
@@ -117,7 +117,7 @@ class DatabaseDrill {
     const compared = reordered.size === 0 ? archive : await this.#surveyRows(reordered);
     const comparison = compareSurveys(compared, restored, {
       schema: this.#writtenAlike(archive, restored),
-      roles: scratch.missingRoles.length === 0,
+      roles: hasAllRoles(scratch),
     });
     if (comparison.differences.length > 0) {
       const differences = describeSome(comparison.differences);
@@ -140,7 +140,7 @@ class DatabaseDrill {
       source: this.#manifest.source,
       tool_version: capture.facts.tool_version,
     };
-    const stream = summed(capture.stream, this.#progress('compare', raw_size));
+    const stream = summed(capture.stream, tellingStep(this.#onProgress, 'compare', raw_size));
     return await surveyDump(this.#context, stream, archive, () => true, this.#signal);
   }
 
@@ -196,22 +196,24 @@ class DatabaseDrill {
     return rawBytes(this.#context, this.#manifest, this.#signal, onBytes);
   }
 
-  #progress(step: DrillProgress['step'], total_bytes: number): (bytes: number) => void {
-    return (bytes) => this.#onProgress({ step, bytes, total_bytes });
-  }
-
-  #elapsed_ms(): number {
-    return Math.max(0, this.#context.clock.now().getTime() - this.#startedAt.getTime());
-  }
-
   #finding(verdict: DrillFinding['verdict'], detail: string): DrillFinding {
     return { verdict, detail, versions: this.#versions };
   }
 }
 
-function describeMissing({ missingRoles }: ScratchDatabase): string[] {
-  if (missingRoles.length === 0) return [];
-  return [
-    `owners and privileges left aside: no role ${printable(describeSome(missingRoles))} on the scratch server`,
+/** Whether owners and privileges can be restored as they are in the archive. */
+function hasAllRoles({ missingRoles, foreignRoles = [] }: ScratchDatabase): boolean {
+  return missingRoles.length === 0 && foreignRoles.length === 0;
+}
+
+function describeMissing(scratch: ScratchDatabase): string[] {
+  if (hasAllRoles(scratch)) return [];
+  const { missingRoles, foreignRoles = [] } = scratch;
+  const lacks = [
+    ...(missingRoles.length === 0 ? [] : [`no role ${describeSome(missingRoles)} on the scratch server`]),
+    ...(foreignRoles.length === 0
+      ? []
+      : [`the role that drills there may not act as ${describeSome(foreignRoles)}`]),
   ];
+  return [`owners and privileges left aside: ${printable(lacks.join(', '))}`];
 }

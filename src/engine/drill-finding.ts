@@ -1,6 +1,7 @@
 import { BackupError, type ErrorCode, isStop } from '../domain/errors.ts';
 import type { Proof } from '../domain/manifest.ts';
 import type { ScratchDatabase } from '../domain/restore-ports.ts';
+import type { EngineContext } from './context.ts';
 
 /** What a drill found, before it is recorded. */
 export type DrillFinding = Omit<Proof, 'at' | 'duration_ms'> & {
@@ -17,6 +18,17 @@ export interface DrillProgress {
   total_bytes?: number;
 }
 
+export type OnDrillProgress = (progress: DrillProgress) => void;
+
+/** For what tells how many bytes of a step have passed so far. */
+export function tellingStep(
+  onProgress: OnDrillProgress,
+  step: DrillProgress['step'],
+  total_bytes: number,
+): (bytes: number) => void {
+  return (bytes) => onProgress({ step, bytes, total_bytes });
+}
+
 /** What a restore throws because of what the archive holds, and what no other machine would change. */
 const OF_ARCHIVE = new Set<ErrorCode>(['RESTORE_FAILED', 'ARCHIVE_UNSAFE', 'DUMP_TRUNCATED', 'DUMP_EMPTY']);
 
@@ -30,8 +42,26 @@ export function endsDrill({ code }: BackupError): boolean {
   return isStop(code) || code === 'ARCHIVE_UNKNOWN';
 }
 
+/** Does the work in something that is then thrown away; what could not be is part of what was found. */
+export async function thrownAway(
+  { events }: Pick<EngineContext, 'events'>,
+  scratch: ScratchDatabase,
+  work: (scratch: ScratchDatabase) => Promise<DrillFinding>,
+): Promise<DrillFinding> {
+  let finding: DrillFinding;
+  try {
+    finding = await unlessServerDied(scratch, async () => await work(scratch));
+  } finally {
+    await scratch[Symbol.asyncDispose]();
+    const left = scratch.left?.();
+    if (left !== undefined) events.scratchLeft(left);
+  }
+  const left = scratch.left?.();
+  return left === undefined ? finding : { ...finding, detail: `${finding.detail}; ${left}` };
+}
+
 /** Does the work; when the throwaway server ended by itself meanwhile, that is why it failed, and no fault of the archive. */
-export async function unlessServerDied<T>(
+async function unlessServerDied<T>(
   { lastWords }: Pick<ScratchDatabase, 'lastWords'>,
   work: () => Promise<T>,
 ): Promise<T> {

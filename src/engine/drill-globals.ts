@@ -6,7 +6,14 @@ import { majorOf } from '../domain/server-version.ts';
 import { describeSectionDifference, differingSections } from '../domain/survey-comparison.ts';
 import { rawBytes } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
-import { type DrillFinding, type DrillProgress, isOfArchive, notAsRecorded } from './drill-finding.ts';
+import {
+  type DrillFinding,
+  type OnDrillProgress,
+  isOfArchive,
+  notAsRecorded,
+  tellingStep,
+} from './drill-finding.ts';
+import { elapsedSince } from './elapsed.ts';
 import { surveyDump, surveyVerified } from './survey-archive.ts';
 
 const NO_NEEDS = { roles: [], superusers: [], extensions: [], tablespaces: [] };
@@ -21,15 +28,13 @@ export async function drillGlobals(
   context: EngineContext,
   manifest: Manifest,
   signal: AbortSignal,
-  onProgress: (progress: DrillProgress) => void,
+  onProgress: OnDrillProgress,
 ): Promise<DrillFinding> {
   const { raw_size, size, server_version, source } = manifest;
   const startedAt = context.clock.now();
   const versions: Record<string, string> = { cofre: context.restoring.version };
-  const progress = (step: DrillProgress['step'], total_bytes: number) => (bytes: number) =>
-    onProgress({ step, bytes, total_bytes });
 
-  const verified = await surveyVerified(context, manifest, signal, progress('verify', size));
+  const verified = await surveyVerified(context, manifest, signal, tellingStep(onProgress, 'verify', size));
   if (!verified.ok) return { verdict: 'failed', detail: notAsRecorded(verified.detail), versions };
   onProgress({ step: 'prepare', bytes: 0 });
   // Roles belong to a whole server: never to one that somebody uses.
@@ -37,14 +42,14 @@ export async function drillGlobals(
   await using scratch = await context.restoring.openScratchCluster(wish, signal);
   versions.server = scratch.server_version;
   try {
-    const raw = rawBytes(context, manifest, signal, progress('restore', raw_size));
+    const raw = rawBytes(context, manifest, signal, tellingStep(onProgress, 'restore', raw_size));
     await context.restoring.openDatabase(scratch, { scratch: true }).applyGlobals(raw, signal);
   } catch (error) {
     const fault = toBackupError(error);
     if (!isOfArchive(fault) || scratch.lastWords?.() !== undefined) throw fault;
     return { verdict: 'failed', detail: fault.message, versions };
   }
-  const recovery_ms = Math.max(0, context.clock.now().getTime() - startedAt.getTime());
+  const recovery_ms = elapsedSince(context.clock, startedAt);
   onProgress({ step: 'compare', bytes: 0 });
   const capture = await context.restoring.openGlobals(scratch).capture(signal);
   const restored = await surveyDump(

@@ -9,6 +9,7 @@ import { majorOf } from '../domain/server-version.ts';
 import { formatSize } from '../domain/size.ts';
 import { rawBytes } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
+import { elapsedSince } from './elapsed.ts';
 import { globalsFor } from './globals.ts';
 import type { DatabaseRestoreFlags, RestoreReport, RestoreRequest } from './restore-request.ts';
 import { beforeTouching, notVerified, refuseUnfit } from './restore-refusals.ts';
@@ -100,7 +101,9 @@ class DatabaseRestore {
     const into = `into ${clean && state.exists ? 'a new database beside ' : ''}${state.description}`;
     this.#steps.push(`would restore ${what} ${into} ${how}${aside}`);
     if (clean && state.exists) {
-      this.#steps.push(`would put it in the place of ${state.description}, which holds ${some(state.occupants)}`);
+      this.#steps.push(
+        `would put it in the place of ${state.description}, which holds ${some(state.occupants)}`,
+      );
     }
     this.#steps.push('would count the rows of each table and compare them with the manifest');
     return this.#report(state);
@@ -201,7 +204,6 @@ class DatabaseRestore {
   }
 
   #report({ description }: DatabaseTargetState, rest: Partial<RestoreReport> = {}): RestoreReport {
-    const elapsed_ms = this.#context.clock.now().getTime() - this.#startedAt.getTime();
     return {
       filename: this.#manifest.filename,
       target: description,
@@ -209,7 +211,7 @@ class DatabaseRestore {
       steps: this.#steps,
       compared: false,
       differences: [],
-      duration_ms: Math.max(0, elapsed_ms),
+      duration_ms: elapsedSince(this.#context.clock, this.#startedAt),
       ...rest,
     };
   }

@@ -14,6 +14,7 @@ import { formatSize } from '../domain/size.ts';
 import { Meter } from '../lib/digest.ts';
 import { counted, storedBytes } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
+import { elapsedSince } from './elapsed.ts';
 import type { Scope } from './events.ts';
 
 /** What the bytes of an archive are held against. */
@@ -103,7 +104,7 @@ export async function verifyArchive(
   const stored = counted(storedBytes(context, manifest, signal), onBytes);
   const from = context.clock.now();
   const { ok, detail } = await verifyBytes(context, stored, manifest, level, signal);
-  const verify_ms = Math.max(0, context.clock.now().getTime() - from.getTime());
+  const verify_ms = elapsedSince(context.clock, from);
   context.events.archiveVerified({ ...scope, source: manifest.source }, filename, ok, detail, verify_ms);
   const verification: Verification = { level, ok, at: context.clock.now().toISOString(), detail };
   try {
