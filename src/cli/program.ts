@@ -124,9 +124,9 @@ export function createProgram(
     .option('--dry-run', 'only say what would be done')
     .option('--create', 'make the database')
     .option('--clean', 'put it in the place of what is there, once it is restored')
-    .option('--jobs <count>', 'custom format: connections that restore at once (default 2)')
-    .option('--schema <name...>', 'custom format: only these schemas')
-    .option('--table <name...>', 'custom format: only these tables')
+    .option('--jobs <count>', 'custom and directory format: connections that restore at once (default 2)')
+    .option('--schema <name...>', 'custom and directory format: only these schemas')
+    .option('--table <name...>', 'custom and directory format: only these tables')
     .option(
       '--globals [filename]',
       'roles and tablespaces first, of the archive that belongs to it or of this one',

@@ -1,8 +1,8 @@
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../../tools/cluster.ts';
-import { FULL_DATABASE, FULL_ROLES } from '../drill/full-database.ts';
-import { dumpedLines, refused, RestoreBed } from '../support/restoring.ts';
+import { FULL_DATABASE, FULL_ROLES } from '../support/full-database.ts';
+import { dumpedLines, refused, RestoreBed } from '../support/restore-bed.ts';
 import { corruptByte } from '../support/workspace.ts';
 
 /** Where the archives come from; reached over TCP as well. */
@@ -69,7 +69,9 @@ describe('a database with one of everything', () => {
       filename,
       target: expect.stringMatching(new RegExp(`^${name} at /`)),
       dry_run: false,
-      steps: expect.arrayContaining([expect.stringMatching(`^verified ${filename} \\(.*\\): 19 tables with`)]),
+      steps: expect.arrayContaining([
+        expect.stringMatching(`^verified ${filename} \\(.*\\): 19 tables with`),
+      ]),
       restored: { tables: 19, rows: 1_719 },
       differences: [],
       duration_ms: expect.any(Number),
@@ -292,7 +294,10 @@ describe('the archive', () => {
       message: 'there is no backup of the source "shop" from 2001-01-01 or before',
     });
     const error = await refused(target, ['--latest', 'shop', ...to, '--jobs', '2'], bed);
-    expect(error).toMatchObject({ code: 'USAGE', message: '--jobs goes only with the custom format' });
+    expect(error).toMatchObject({
+      code: 'USAGE',
+      message: '--jobs goes only with the custom and directory formats',
+    });
   });
 
   test('may be restored in part, with --schema and --table', async () => {

@@ -171,7 +171,7 @@ function checkFlags(flags: RestoreFlags, to: string, { type, format, source }: M
   if (isGlobalsSource(source)) {
     refuseFlags(flags, [...FLAGS_OF.database, ...DENIED], 'an archive of a database, not with one of roles');
   }
-  if (format === 'plain') refuseFlags(flags, ['schema', 'table', 'jobs'], 'the custom format');
+  if (format === 'plain') refuseFlags(flags, ['schema', 'table', 'jobs'], 'the custom and directory formats');
   else refuseFlags(flags, ['transaction'], 'the plain format');
 }
 

@@ -13,7 +13,7 @@ const NS_PER_S = 1_000_000_000n;
 /**
  * Packs the files of a dump into a tar, below one directory, in the order of the names, and removes each file once it
  * is packed: its room is wanted by the archive. Owners are left out, as the files belong to whoever extracts them.
- * Chunks are never written to again.
+ * A chunk is valid until the next one is asked for.
  * @param directory of the files. @param top what the directory is called in the tar, in ASCII.
  */
 export async function* packDump(
@@ -22,12 +22,11 @@ export async function* packDump(
   names: AsyncIterable<string>,
 ): AsyncGenerator<Buffer, void, undefined> {
   const headers = new TarHeaderWriter();
-  let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   let at = 0;
   let taken = 0;
   const take = () => {
     const full = chunk.subarray(0, at);
-    chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
     taken += at;
     at = 0;
     return full;

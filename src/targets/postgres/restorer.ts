@@ -6,8 +6,9 @@ import type {
   ScratchDirectory,
 } from '../../domain/restore-ports.ts';
 import { findTool, type Tool } from '../../postgres/tools.ts';
-import { asPlainDump, entryArguments, restoreParallel } from './custom-restore.ts';
+import { asPlainDump, entryArguments } from './custom-restore.ts';
 import { restorePlain } from './plain-restore.ts';
+import { restoreInPhases } from './restore-phases.ts';
 import { prepareSession, type RestoreSession } from './restore-session.ts';
 import { spool } from './spool.ts';
 import type { TargetServer } from './target-server.ts';
@@ -80,7 +81,7 @@ async function openArchive(
     }
     const { settings, remarks } = await prepare(parts, database, signal);
     const login = server.login(database, pgRestore.major, applicationName, settings);
-    await restoreParallel(pgRestore, login, options.jobs, args, signal);
+    await restoreInPhases({ pgRestore, login, jobs: options.jobs, args, directory }, signal);
     return remarks;
   };
 }

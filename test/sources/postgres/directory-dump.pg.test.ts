@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,8 +12,8 @@ import { DirectoryDumpInspector } from '../../../src/inspect/directory-dump.ts';
 import { PlainDumpInspector } from '../../../src/inspect/plain-dump.ts';
 import { PostgresSource, type PostgresSourceOptions } from '../../../src/sources/postgres/postgres-source.ts';
 import { type Cluster, startCluster } from '../../../tools/cluster.ts';
-import { FULL_DATABASE, FULL_ROLES } from '../../drill/full-database.ts';
-import { ODD_DATABASE } from '../../inspect/odd-database.ts';
+import { FULL_DATABASE, FULL_ROLES } from '../../support/full-database.ts';
+import { ODD_DATABASE } from '../../support/odd-database.ts';
 import { fakeProgram } from '../../postgres/fake-program.ts';
 import { isAlive } from '../../support/processes.ts';
 import { namesIn, temporaryDirectory } from '../../support/temp-directory.ts';
@@ -69,7 +69,7 @@ function source(database: string, more: Partial<PostgresSourceOptions> = {}): Po
 
 async function read(stream: ByteStream): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
+  for await (const chunk of stream) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
 }
 
@@ -136,7 +136,7 @@ describe('the archive', () => {
   test('is one directory, which pg_restore restores with several jobs', async () => {
     const work = await temporaryDirectory();
     const tar = join(work, 'app.dir.tar');
-    await writeFile(tar, await dump('full'));
+    await writeFile(tar, await dump('odd'));
     await run('tar', ['-xf', tar, '-C', work]);
     expect(await namesIn(work)).toEqual(['app.dir', 'app.dir.tar']);
     await cluster.createDatabase('by_hand');
@@ -148,8 +148,8 @@ describe('the archive', () => {
       url,
       join(work, 'app.dir'),
     ]);
-    const counted = 'SELECT count(*) FROM shop.orders';
-    expect(await cluster.psql('by_hand', counted)).toBe(await cluster.psql('full', counted));
+    const counted = 'SELECT count(*) FROM public.texts';
+    expect(await cluster.psql('by_hand', counted)).toBe(await cluster.psql('odd', counted));
   });
 
   test('has the table of contents first, private files and no owner', async () => {
@@ -176,6 +176,19 @@ describe('preflight', () => {
       expect.stringMatching(/^[\d.]+ [KMGT]?B are free in .*, where the dump takes about [\d.]+ [KM]B until/),
     );
     expect(findings.map(({ message }) => message)).toContainEqual(expect.stringMatching(/^pg_restore 1/));
+  });
+
+  test('does not wait for a table that somebody has locked', async () => {
+    const holder = spawn(join(cluster.binDir, 'psql'), ['-XAtq', '-d', cluster.urlOf('odd')]);
+    holder.stdin.write("BEGIN; LOCK TABLE public.texts IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n");
+    try {
+      await new Promise((resolve) => holder.stdout.once('data', resolve));
+      const messages = (await source('odd').preflight(SIGNAL)).map(({ message }) => message);
+      expect(messages).toContainEqual(expect.stringMatching(/where the dump takes about [\d.]+ MB until/));
+    } finally {
+      holder.stdin.end();
+      await new Promise((resolve) => holder.once('close', resolve));
+    }
   });
 
   test('finds a place that is not there', async () => {
