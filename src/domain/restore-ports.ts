@@ -17,7 +17,7 @@ export interface DatabaseTargetState {
 
 export interface DatabaseRestoreOptions {
   format: ArchiveFormat;
-  /** Bytes of the raw archive; a custom one is written to a temporary file for parallel jobs. */
+  /** Bytes of the raw archive; one that is no plain dump is unpacked into a temporary directory for parallel jobs. */
   raw_size: number;
   /** Major of the pg_dump that wrote it; 0 when it is not known. */
   toolMajor: number;
@@ -26,13 +26,13 @@ export interface DatabaseRestoreOptions {
   /** Puts the restored database in the place of the one that is there, once the restore has succeeded. */
   clean: boolean;
   locale?: DatabaseLocale | undefined;
-  /** Custom format only: how many connections restore at once. */
+  /** Custom and directory format: how many connections restore at once. */
   jobs: number;
   /** Plain format only. */
   singleTransaction: boolean;
   /** False leaves owners and privileges out. */
   owners: boolean;
-  /** Custom format only: restore these and nothing else. */
+  /** Custom and directory format: restore these and nothing else. */
   schemas: readonly string[];
   tables: readonly string[];
 }

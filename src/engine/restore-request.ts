@@ -11,7 +11,7 @@ export interface RestoreProgress {
 export interface DatabaseRestoreFlags {
   create: boolean;
   clean: boolean;
-  /** Custom format only. */
+  /** Custom and directory format. */
   jobs: number;
   singleTransaction: boolean;
   owners: boolean;

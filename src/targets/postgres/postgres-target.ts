@@ -31,7 +31,7 @@ export interface PostgresTargetOptions {
   binDir?: string | undefined;
   /** What libpq's variables, PATH and HOME are taken from. Default: that of this process. */
   env?: NodeJS.ProcessEnv | undefined;
-  /** Made when a custom archive is restored, and disposed of behind it. */
+  /** Made when an archive that is no plain dump is restored, and disposed of behind it. */
   spoolDirectory: () => Promise<ScratchDirectory>;
   /** It is a drill: what this server lacks is NOT_PROVABLE instead of RESTORE_FAILED. Default: false. */
   scratch?: boolean;
