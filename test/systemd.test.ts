@@ -91,6 +91,11 @@ describe('systemd/cofre.service', () => {
     ]);
   });
 
+  test('lets drills set the modes of what they extract', async () => {
+    // Its filter fails chmod(2) with setuid or setgid bits.
+    expect(await readFile(unit, 'utf8')).not.toMatch(/^RestrictSUIDSGID=/m);
+  });
+
   test('leaves the daemon longer to stop than its drain takes, and stops its children after it', async () => {
     const text = await readFile(unit, 'utf8');
     const stop_s = Number(/^TimeoutStopSec=(\d+)s$/m.exec(text)?.[1]);

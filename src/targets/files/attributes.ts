@@ -1,10 +1,13 @@
 import { chmodSync, fchmodSync, fchownSync, futimesSync, lchownSync, lutimesSync } from 'node:fs';
+import { BackupError } from '../../domain/errors.ts';
 import type { TarEntry } from '../../formats/tar/tar-reader.ts';
 import type { OwnerNumbers, OwnerPair } from './owner-numbers.ts';
-import type { SystemPath } from './raw-path.ts';
+import { codeOf, type SystemPath } from './raw-path.ts';
 
 /** What a Date can hold, which is what node:fs takes for a time before 1970: the year 275760. */
 const MAX_MTIME_S = 8_640_000_000_000;
+
+const SUID_SGID = 0o6000;
 
 /** What an entry gets besides its name and its data. */
 export interface Attributes {
@@ -32,15 +35,32 @@ function timeOf({ mtime_s }: Attributes): Date {
 export function setAttributesOf(fd: number, attributes: Attributes): void {
   const { owner } = attributes;
   if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
-  fchmodSync(fd, attributes.mode);
+  settingMode(attributes, () => fchmodSync(fd, attributes.mode));
   futimesSync(fd, new Date(), timeOf(attributes));
+}
+
+/** Nobody but a filter of system calls refuses the setuid and setgid bits to the owner: then say so. */
+function settingMode({ mode }: Attributes, set: () => void): void {
+  try {
+    set();
+  } catch (error) {
+    if (codeOf(error) !== 'EPERM' || (mode & SUID_SGID) === 0) throw error;
+    throw new BackupError(
+      'IO_FAILED',
+      `an entry has the mode ${mode.toString(8)}, and this process may not set setuid and setgid bits`,
+      {
+        hint: 'A service with `RestrictSUIDSGID=yes`, or a container with such a filter, may not: take that away (`systemctl edit`), or restore and drill outside of it.',
+        cause: error,
+      },
+    );
+  }
 }
 
 /** Of what is no symbolic link. */
 export function setAttributesAt(path: SystemPath, attributes: Attributes): void {
   const { owner } = attributes;
   if (owner !== undefined) lchownSync(path, owner.uid, owner.gid);
-  chmodSync(path, attributes.mode);
+  settingMode(attributes, () => chmodSync(path, attributes.mode));
   lutimesSync(path, new Date(), timeOf(attributes));
 }
 
