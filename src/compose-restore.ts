@@ -1,6 +1,12 @@
 import type { Config } from './config/config.ts';
 import type { Source } from './domain/ports.ts';
-import type { DatabaseTarget, FilesTarget, ScratchDirectory } from './domain/restore-ports.ts';
+import type {
+  DatabaseTarget,
+  ExtractOptions,
+  FilesTarget,
+  ScratchDirectory,
+  TreeExaminer,
+} from './domain/restore-ports.ts';
 import type { DatabasePlace, OpenDatabaseOptions, RestoreAdapters } from './engine/restore-adapters.ts';
 import { withoutLibpqVariables } from './postgres/libpq-program.ts';
 import { clusterScratch } from './scratch/cluster-scratch.ts';
@@ -12,6 +18,7 @@ import { GlobalsSource } from './sources/postgres/globals-source.ts';
 import { PostgresSource } from './sources/postgres/postgres-source.ts';
 import { DirectoryTarget } from './targets/files/directory-target.ts';
 import { readTree } from './targets/files/read-tree.ts';
+import { ArchiveExaminer } from './targets/files/tree-examiner.ts';
 import { PostgresTarget } from './targets/postgres/postgres-target.ts';
 import { VERSION } from './version.ts';
 
@@ -46,8 +53,12 @@ export class Restoring implements RestoreAdapters {
     });
   }
 
-  openDirectory(path: string): FilesTarget {
-    return new DirectoryTarget(path);
+  openDirectory(path: string, protectedPaths: readonly string[] = []): FilesTarget {
+    return new DirectoryTarget(path, protectedPaths);
+  }
+
+  openExaminer(options: ExtractOptions): TreeExaminer {
+    return new ArchiveExaminer(options);
   }
 
   readonly openScratch: RestoreAdapters['openScratch'] = (wish, signal) => {

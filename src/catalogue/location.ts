@@ -72,6 +72,11 @@ export class Location {
     }
   }
 
+  /** Itself and those in it, which may be links to other disks. */
+  get directories(): string[] {
+    return [this.root, ...DIRECTORIES.map((name) => join(this.root, name))];
+  }
+
   get manifests(): string {
     return join(this.root, 'manifests');
   }

@@ -1,6 +1,7 @@
 import type { DumpNeeds } from './dump-survey.ts';
 import type { ArchiveFormat, DatabaseLocale, FileRemark, FilesContents, TableContents } from './manifest.ts';
 import type { ByteStream } from './ports.ts';
+import type { TreeEntry } from './tree-listing.ts';
 
 /** What stands at the place where a database is to be restored. */
 export interface DatabaseTargetState {
@@ -96,6 +97,10 @@ export interface ScratchDatabase extends AsyncDisposable {
   readonly sameMoney: boolean;
   /** Wished for, and neither there nor made. */
   readonly missingRoles: string[];
+  /** Wished for and there, but not for its role to act as, or to give anything to. Absent: none. */
+  readonly foreignRoles?: string[];
+  /** Once it is disposed of: what could not be thrown away, and why. */
+  left?(): string | undefined;
   /** What a server of ours last said, if it has ended by itself: why a restore lost it. */
   lastWords?(): string | undefined;
   /** Of a server of ours: an empty directory for a tablespace, gone with all the rest. */
@@ -200,9 +205,11 @@ export interface FilesTarget {
  * The contents of a tree on disk as those of the archive it came from, to be compared with. It may change modes
  * in order to read.
  * @param directories the member names at its top, in the order of the archive.
+ * @param onEntry is told each entry, in the order of an archive.
  */
 export type ReadTree = (
   root: string,
   directories: readonly string[],
   signal: AbortSignal,
+  onEntry?: (entry: TreeEntry) => Promise<void>,
 ) => Promise<FilesContents>;

@@ -49,6 +49,22 @@ export function refuseOccupiedDirectory(
   });
 }
 
+/**
+ * Throws TARGET_REFUSED for directories that hold something where the archive has entries that are none.
+ * @param kept some of `total`.
+ */
+export function refuseKeptDirectories(path: string, kept: readonly string[], total = kept.length): void {
+  if (total === 0) return;
+  throw new BackupError(
+    'TARGET_REFUSED',
+    `${path} has directories that hold something where the archive has none: ${describeSome(kept, total)}`,
+    {
+      path,
+      hint: 'Nothing was touched. Move these away or remove them, or restore to another directory; `--path` restores other entries alone.',
+    },
+  );
+}
+
 /** Throws ARCHIVE_UNSAFE for an archive of files of which something that was chosen is not extracted. */
 export function refuseUnsafe({ refused, refused_total }: TreePlan, filename?: string): void {
   if (refused_total === 0) return;

@@ -1,11 +1,16 @@
 import { join } from 'node:path';
 import { describeEntries } from '../domain/describe-contents.ts';
 import { BackupError } from '../domain/errors.ts';
-import { type FilesContents, isFilesContents, type Manifest } from '../domain/manifest.ts';
-import { rawBytes, storedBytes, summed } from './archive-bytes.ts';
+import { isFilesContents, type Manifest } from '../domain/manifest.ts';
+import { describeSome } from '../domain/plural.ts';
+import { printable } from '../domain/printable.ts';
+import type { TreePlan } from '../domain/restore-ports.ts';
+import { rawBytes } from './archive-bytes.ts';
+import { compareTree, type TreeMismatch } from './compare-tree.ts';
 import type { EngineContext } from './context.ts';
-import { type DrillFinding, type DrillProgress, notAsRecorded } from './drill-finding.ts';
-import { verifyBytes } from './verify.ts';
+import { type DrillFinding, type OnDrillProgress, notAsRecorded, tellingStep } from './drill-finding.ts';
+import { elapsedSince } from './elapsed.ts';
+import { examineTree } from './examine-tree.ts';
 
 /** Links are made as they are: nothing follows them in a directory that is thrown away. */
 const EVERYTHING = { paths: [], overwrite: false, outsideLinks: true, owners: false };
@@ -18,56 +23,70 @@ export async function drillFiles(
   context: EngineContext,
   manifest: Manifest,
   signal: AbortSignal,
-  onProgress: (progress: DrillProgress) => void,
+  onProgress: OnDrillProgress,
 ): Promise<DrillFinding> {
-  const { contents, directories = [], raw_size, size } = manifest;
+  const { contents, raw_size, size } = manifest;
+  const { restoring, clock } = context;
   if (!isFilesContents(contents)) throw new BackupError('INTERNAL', 'the archive holds no files');
-  const versions = { cofre: context.restoring.version };
-  const startedAt = context.clock.now();
-  const progress = (step: DrillProgress['step'], total_bytes: number) => (bytes: number) =>
-    onProgress({ step, bytes, total_bytes });
+  const versions = { cofre: restoring.version };
+  const startedAt = clock.now();
 
-  const stored = summed(storedBytes(context, manifest, signal), progress('verify', size));
-  const verdict = await verifyBytes(context, stored, manifest, 'contents', signal);
-  if (!verdict.ok) {
-    return { verdict: 'failed', detail: notAsRecorded(verdict.detail), versions };
-  }
+  const examiner = restoring.openExaminer(EVERYTHING);
+  const examined = await examineTree(
+    context,
+    manifest,
+    examiner,
+    signal,
+    tellingStep(onProgress, 'verify', size),
+  );
+  if (!examined.ok) return { verdict: 'failed', detail: notAsRecorded(examined.detail), versions };
+  const forged = describeForeign(examined.plan);
+  if (forged !== undefined) return { verdict: 'failed', detail: forged, versions };
+  refuseDevices(examined.plan);
+
   onProgress({ step: 'prepare', bytes: 0 });
-  await using scratch = await context.restoring.makeScratchDirectory(signal);
-  const target = context.restoring.openDirectory(join(scratch.path, 'tree'));
-  let found: Parameters<typeof judge>[1] = { digest: '', entries: 0, bytes: 0 };
+  await using scratch = await restoring.makeScratchDirectory(signal);
+  const target = restoring.openDirectory(join(scratch.path, 'tree'));
+  let mismatch: TreeMismatch | undefined = { detail: 'it was not compared', onlyAttributes: false };
   let recovery_ms = 0;
-  const raw = rawBytes(context, manifest, signal, progress('restore', raw_size));
+  const raw = rawBytes(context, manifest, signal, tellingStep(onProgress, 'restore', raw_size));
   const check = async (directory: string) => {
-    recovery_ms = Math.max(0, context.clock.now().getTime() - startedAt.getTime());
+    recovery_ms = elapsedSince(clock, startedAt);
     onProgress({ step: 'compare', bytes: 0 });
-    found = await context.restoring.readTree(directory, directories, signal);
+    mismatch = await compareTree(context, manifest, directory, signal);
   };
-  await extractOrExplain(target.extract(raw, EVERYTHING, check, signal));
-  return { ...judge(contents, found), versions, recovery_ms };
+  await target.extract(raw, EVERYTHING, check, signal);
+  return { ...judge(describeEntries(contents), mismatch), versions, recovery_ms };
 }
 
-/** What is refused even here, with links made as they are, are devices, which take root; or the work of a forger. */
-async function extractOrExplain(extraction: Promise<unknown>): Promise<void> {
-  try {
-    await extraction;
-  } catch (error) {
-    if (!(error instanceof BackupError) || error.code !== 'ARCHIVE_UNSAFE') throw error;
-    throw new BackupError('NOT_PROVABLE', error.message, {
-      hint: 'Devices are restored by `tar` as root. Anything else of this kind was not written by cofre: find out who changed the archive.',
-      cause: error,
-    });
-  }
-}
-
-function judge(
-  recorded: FilesContents,
-  found: Pick<FilesContents, 'digest' | 'entries' | 'bytes'>,
-): Omit<DrillFinding, 'versions'> {
-  const figures = describeEntries(recorded);
-  if (found.digest === recorded.digest && found.entries === recorded.entries) {
+function judge(figures: string, mismatch: TreeMismatch | undefined): Omit<DrillFinding, 'versions'> {
+  if (mismatch === undefined) {
     return { verdict: 'proven', detail: `${figures}, equal on disk after extraction` };
   }
-  const detail = `the extracted tree differs: ${describeEntries(found)}, ${figures} were recorded`;
-  return { verdict: 'failed', detail };
+  const { detail, onlyAttributes } = mismatch;
+  const doubt = onlyAttributes ? '; does the file system of `scratch.directory` keep modes and times?' : '';
+  return { verdict: 'failed', detail: `the extracted tree is not the recorded one: ${detail}${doubt}` };
+}
+
+/** Of an archive with entries that no backup writes, and no restore makes; undefined: it has none. */
+function describeForeign({ refused, foreign_total }: TreePlan): string | undefined {
+  if (foreign_total === 0) return undefined;
+  const foreign = refused.filter(({ kind }) => kind === 'foreign');
+  const named = describeSome(
+    foreign.map(({ path, reason }) => printable(`${path}: ${reason}`)),
+    foreign_total,
+  );
+  return `the archive was changed: it holds what no backup writes, and what is not restored: ${named}`;
+}
+
+/** Throws NOT_PROVABLE: what is still refused, with links made as they are, is devices, which say nothing of it. */
+function refuseDevices({ refused, refused_total }: TreePlan): void {
+  if (refused_total === 0) return;
+  const named = describeSome(
+    refused.map(({ path, reason }) => printable(`${path}: ${reason}`)),
+    refused_total,
+  );
+  throw new BackupError('NOT_PROVABLE', `the archive holds what cofre does not make anywhere: ${named}`, {
+    hint: 'Devices are restored by `tar` as root; `exclude` leaves them out of the next backup.',
+  });
 }

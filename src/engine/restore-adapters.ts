@@ -2,10 +2,12 @@ import type { ArchiveFormat } from '../domain/manifest.ts';
 import type { Source } from '../domain/ports.ts';
 import type {
   DatabaseTarget,
+  ExtractOptions,
   FilesTarget,
   OpenScratch,
   ReadTree,
   ScratchDirectory,
+  TreeExaminer,
 } from '../domain/restore-ports.ts';
 
 /** A database by its URI, which is a secret. */
@@ -27,7 +29,10 @@ export interface RestoreAdapters {
   /** Of cofre. */
   readonly version: string;
   openDatabase(place: DatabasePlace, options: OpenDatabaseOptions): DatabaseTarget;
-  openDirectory(path: string): FilesTarget;
+  /** @param protectedPaths directories that nothing is restored into, whatever leads there. */
+  openDirectory(path: string, protectedPaths?: readonly string[]): FilesTarget;
+  /** Looks at the entries of an archive without a target. */
+  openExaminer(options: ExtractOptions): TreeExaminer;
   readonly openScratch: OpenScratch;
   /** In a cluster of its own, whatever is configured. */
   readonly openScratchCluster: OpenScratch;

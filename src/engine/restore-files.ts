@@ -1,15 +1,17 @@
 import { describeEntries } from '../domain/describe-contents.ts';
 import { BackupError } from '../domain/errors.ts';
-import { isFilesContents, type Manifest } from '../domain/manifest.ts';
-import type { Inspectable } from '../domain/ports.ts';
-import type { FilesTargetState, TreeExaminer, TreePlan } from '../domain/restore-ports.ts';
+import type { Manifest } from '../domain/manifest.ts';
+import { describeSome, plural } from '../domain/plural.ts';
+import type { FilesTargetState, TreePlan } from '../domain/restore-ports.ts';
 import { formatSize } from '../domain/size.ts';
-import { refuseOccupiedDirectory, refuseUnsafe } from '../domain/target-refusals.ts';
-import { rawBytes, storedBytes, summed } from './archive-bytes.ts';
+import { refuseKeptDirectories, refuseOccupiedDirectory, refuseUnsafe } from '../domain/target-refusals.ts';
+import { rawBytes } from './archive-bytes.ts';
+import { compareTree } from './compare-tree.ts';
 import type { EngineContext } from './context.ts';
+import { examineTree } from './examine-tree.ts';
+import { elapsedSince } from './elapsed.ts';
 import { beforeTouching, notVerified } from './restore-refusals.ts';
 import type { RestoreReport, RestoreRequest } from './restore-request.ts';
-import { verifyBytes } from './verify.ts';
 
 /**
  * Restores an archive of files: extracted beside the target, held against the manifest there, and moved into place
@@ -24,13 +26,17 @@ export async function restoreFiles(
   const { filename, size, raw_size } = manifest;
   const { files: options, dryRun, onProgress } = request;
   const startedAt = context.clock.now();
-  const target = context.restoring.openDirectory(request.to);
+  const target = context.restoring.openDirectory(request.to, context.location.directories);
   const { state, plan } = await beforeTouching(signal, async () => {
     const found = await target.look();
     refuseOccupiedDirectory(found, options);
-    return { state: found, plan: await examine(context, manifest, request, target.examine(options), signal) };
+    const onBytes = (bytes: number) => onProgress?.({ step: 'verify', bytes, total_bytes: size });
+    const examined = await examineTree(context, manifest, target.examine(options), signal, onBytes);
+    if (!examined.ok) throw notVerified(filename, examined.detail);
+    return { state: found, plan: examined.plan };
   });
   refuseUnsafe(plan, filename);
+  refuseKeptDirectories(state.path, plan.replacing?.kept ?? [], plan.replacing?.kept_total);
   refuseSmall(state, plan);
   const figures = describeEntries(plan);
   const report = (steps: string[], rest: Partial<RestoreReport> = {}): RestoreReport => ({
@@ -40,7 +46,7 @@ export async function restoreFiles(
     steps,
     compared: false,
     differences: [],
-    duration_ms: Math.max(0, context.clock.now().getTime() - startedAt.getTime()),
+    duration_ms: elapsedSince(context.clock, startedAt),
     ...rest,
   });
   const isWhole = options.paths.length === 0;
@@ -50,6 +56,7 @@ export async function restoreFiles(
     return report([
       verified,
       `would extract ${figures}${isWhole ? '' : ', which were chosen'}, ${isWhole ? 'compare them with the manifest, ' : ''}and ${into} ${state.path}`,
+      ...describeReplaced(plan, state.path),
     ]);
   }
   const raw = rawBytes(context, manifest, signal, (bytes) =>
@@ -78,34 +85,6 @@ export async function restoreFiles(
   return report(steps, { restored: { entries, bytes }, compared: isWhole, differences });
 }
 
-/** Verifies the archive and looks at each of its entries in the same pass. Throws ARCHIVE_CORRUPT. */
-async function examine(
-  context: EngineContext,
-  manifest: Manifest,
-  { onProgress }: RestoreRequest,
-  examiner: TreeExaminer,
-  signal: AbortSignal,
-): Promise<TreePlan> {
-  const { filename, size } = manifest;
-  const stored = summed(storedBytes(context, manifest, signal), (bytes) =>
-    onProgress?.({ step: 'verify', bytes, total_bytes: size }),
-  );
-  const open = async (archive: Inspectable, stop: AbortSignal) => {
-    const inspector = await context.openInspector(archive, stop);
-    return {
-      write: async (chunk: Buffer) => {
-        await inspector.write(chunk);
-        examiner.write(chunk);
-      },
-      end: () => inspector.end(),
-      [Symbol.asyncDispose]: () => inspector[Symbol.asyncDispose](),
-    };
-  };
-  const verdict = await verifyBytes(context, stored, manifest, 'contents', signal, open);
-  if (verdict.ok) return examiner.end();
-  throw notVerified(filename, verdict.detail);
-}
-
 function refuseSmall({ path, free_bytes }: FilesTargetState, { bytes }: TreePlan): void {
   if (free_bytes >= bytes) return;
   throw new BackupError(
@@ -115,19 +94,29 @@ function refuseSmall({ path, free_bytes }: FilesTargetState, { bytes }: TreePlan
   );
 }
 
+/** For a dry run: what of the target would make room for entries. */
+function describeReplaced({ replacing }: TreePlan, path: string): string[] {
+  if (replacing === undefined) return [];
+  const { replaced, replaced_total } = replacing;
+  if (replaced_total === 0) return [`would replace nothing that is in ${path}`];
+  return [
+    `would replace ${plural(replaced_total, 'entry')} of ${path}: ${describeSome(replaced, replaced_total)}`,
+  ];
+}
+
 /** Throws RESTORE_FAILED when the tree on disk is not the one that was recorded. */
 async function assertSameTree(
   context: EngineContext,
-  { contents, directories = [], filename }: Manifest,
+  manifest: Manifest,
   directory: string,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!isFilesContents(contents)) return;
-  const found = await context.restoring.readTree(directory, directories, signal);
-  if (found.digest === contents.digest) return;
+  const mismatch = await compareTree(context, manifest, directory, signal);
+  if (mismatch === undefined) return;
+  const { filename } = manifest;
   throw new BackupError(
     'RESTORE_FAILED',
-    `what was extracted of ${filename} is not what was recorded: ${describeEntries(found)}, ${describeEntries(contents)} were expected; nothing was moved into place`,
+    `what was extracted of ${filename} is not what was recorded: ${mismatch.detail}; nothing was moved into place`,
     {
       path: filename,
       hint: 'Does the file system of the target keep modes, times and links? Restore to another one.',

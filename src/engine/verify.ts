@@ -124,7 +124,7 @@ function describeDifference(expected: Contents, found: Contents): string | undef
   if (isFilesContents(expected) || isFilesContents(found)) {
     if (!isFilesContents(expected) || !isFilesContents(found)) return 'the contents are of another type';
     if (expected.digest === found.digest && expected.entries === found.entries) return undefined;
-    return `the tree differs: ${found.entries} entries, ${expected.entries} were written`;
+    return `its entries are not those that were written: it holds ${describeContents(found)}, recorded are ${describeContents(expected)}; a manifest has one digest of them all, so \`cofre diff\` with another archive may tell which differ`;
   }
   const differing = [];
   const count = Math.max(expected.tables.length, found.tables.length);

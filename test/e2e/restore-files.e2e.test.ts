@@ -188,8 +188,32 @@ describe('the target', () => {
     symlinkSync(join(place, 'outside'), join(target, 'small/notes.txt'));
     writeFileSync(join(target, 'small/photos/2025/mine'), 'mine');
     const args = [bed.nameOf('small'), '--to', target, '--overwrite'];
-    expect(await bed.tell([...args, '--dry-run'])).toContain(`and merge them into ${target}`);
+    // What holds something does not give way to a file.
+    const kept = await refused([...args, '--dry-run']);
+    expect(await refused(args)).toEqual(kept);
+    expect(kept.message).toMatch(/where the archive has none: small\/photos\/2026\/b\.jpg$/);
+    rmSync(join(target, 'small/photos/2026/b.jpg/deep'), { recursive: true });
+    const told = await bed.tell([...args, '--dry-run']);
+    expect(told).toContain(`and merge them into ${target}`);
+    expect(told).toContain(
+      `would replace 2 entries of ${target}: small/notes.txt; small/photos/2026/b.jpg\n`,
+    );
     const { answer } = await bed.restore(args);
+  test('is refused where the backups are, whatever leads there', async () => {
+    using copy = bed.copy();
+    symlinkSync(copy.location, join(place, 'alias'));
+    const before = listDisk(copy.location, 'location');
+    for (const to of [copy.location, join(copy.location, 'files/x'), join(place, 'alias/manifests')]) {
+      expect(
+        await copy.refusal([copy.nameOf('small'), '--to', to, '--overwrite', '--dry-run']),
+      ).toMatchObject({
+        code: 'TARGET_REFUSED',
+        message: expect.stringContaining('where the backups are'),
+      });
+    }
+    expect(listDisk(copy.location, 'location')).toEqual(before);
+  });
+
     expect(answer).toMatchObject({
       success: true,
       steps: expect.arrayContaining([`merged them into ${target}`]),

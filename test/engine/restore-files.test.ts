@@ -1,4 +1,13 @@
-import { existsSync, readdirSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -29,7 +38,7 @@ async function bed(overrides: { readTree?: typeof readTree; during?: (stop: Abor
   const stop = new AbortController();
   const location = await openTestLocation({
     restoring: {
-      openDirectory: (path) => new DirectoryTarget(path),
+      openDirectory: (path, protectedPaths) => new DirectoryTarget(path, protectedPaths),
       readTree: async (...args) => {
         overrides.during?.(stop);
         return await (overrides.readTree ?? readTree)(...args);
@@ -52,16 +61,19 @@ async function bed(overrides: { readTree?: typeof readTree; during?: (stop: Abor
   await writeFile(path, stored);
   const place = await temporaryDirectory();
   const target = join(place, 'target');
-  const run = async (paths: string[] = [], dryRun = false): Promise<RestoreReport> =>
+  const run = async (
+    paths: string[] = [],
+    { dryRun = false, overwrite = false, to = target } = {},
+  ): Promise<RestoreReport> =>
     await restore(
       location.context,
       {
         filename: FILENAME,
-        to: target,
+        to,
         dryRun,
         actor: 'cli:tester',
         database: {} as never,
-        files: { paths, overwrite: false, outsideLinks: false, owners: false },
+        files: { paths, overwrite, outsideLinks: false, owners: false },
       },
       AbortSignal.any([NO_ABORT, stop.signal]),
     );
@@ -76,14 +88,30 @@ async function failureOf(promise: Promise<unknown>): Promise<BackupError> {
 
 test('what is read again from the disk must be the tree that was recorded, or nothing is moved into place', async () => {
   const { run, place } = await bed({
-    readTree: async (...args) => ({ ...(await readTree(...args)), digest: '0'.repeat(64) }),
+    readTree: async (root, ...args) => {
+      chmodSync(join(root, 'tree/a'), 0o600);
+      rmSync(join(root, 'tree/b'), { force: true });
+      utimesSync(join(root, 'tree'), 1_000, 1_000);
+      return await readTree(root, ...args);
+    },
   });
   const { code, message, hint } = await failureOf(run());
   expect(code).toBe('RESTORE_FAILED');
   expect(message).toMatch(
-    /is not what was recorded: .*; nothing was moved into place; .*target was not made$/,
+    /is not what was recorded: 2 entries differ: tree\/a \(mode 0600 instead of 0644\); tree\/b \(missing\); nothing was moved into place; .*target was not made$/,
   );
   expect(hint).toContain('Restore to another one.');
+  expect(readdirSync(place)).toEqual([]);
+});
+
+test('a disk that does not read the same twice is told as such', async () => {
+  const { run, place } = await bed({
+    readTree: async (...args) => ({ ...(await readTree(...args)), digest: '0'.repeat(64) }),
+  });
+  const { code, message, hint } = await failureOf(run());
+  expect(code).toBe('RESTORE_FAILED');
+  expect(message).toMatch(/no entry that differs when it was read once more; .*target was not made$/);
+  expect(hint).toContain('does not read the same twice');
   expect(readdirSync(place)).toEqual([]);
 });
 
@@ -125,16 +153,49 @@ test('a restore that is stopped while it compares says that the target was not m
 
 test('a dry run verifies, and is wrong usage where a glob matches nothing', async () => {
   const one = await bed();
-  expect(await one.run([], true)).toMatchObject({
+  expect(await one.run([], { dryRun: true })).toMatchObject({
     dry_run: true,
     steps: [
       expect.stringMatching(/^verified \S+ \(.*\)$/),
       expect.stringMatching(/^would extract 3 entries with 5 B of data, compare .* and move them to /),
     ],
   });
-  expect((await failureOf(one.run(['*.jpg'], true))).code).toBe('USAGE');
+  expect((await failureOf(one.run(['*.jpg'], { dryRun: true }))).code).toBe('USAGE');
   await rm(one.path);
-  expect((await failureOf(one.run([], true))).code).toBe('ARCHIVE_CORRUPT');
+  expect((await failureOf(one.run([], { dryRun: true }))).code).toBe('ARCHIVE_CORRUPT');
   expect(readdirSync(one.place)).toEqual([]);
   expect(await journalEntries(one)).toEqual([]);
+});
+
+test('a dry run of a merge says what would be replaced, and what would not give way is refused', async () => {
+  const { run, target } = await bed();
+  const dry = async () => (await run([], { dryRun: true, overwrite: true })).steps.at(-1);
+  mkdirSync(join(target, 'tree'), { recursive: true });
+  writeFileSync(join(target, 'tree/mine'), '');
+  expect(await dry()).toBe(`would replace nothing that is in ${target}`);
+  for (const name of ['a', 'b']) writeFileSync(join(target, 'tree', name), 'old');
+  expect(await dry()).toBe(`would replace 2 entries of ${target}: tree/a; tree/b`);
+  rmSync(join(target, 'tree/a'));
+  mkdirSync(join(target, 'tree/a/full'), { recursive: true });
+  for (const dryRun of [true, false]) {
+    expect(await failureOf(run([], { dryRun, overwrite: true }))).toMatchObject({
+      code: 'TARGET_REFUSED',
+      message: expect.stringMatching(/hold something where the archive has none: tree\/a$/) as string,
+    });
+  }
+  expect(readdirSync(join(target, 'tree'))).toEqual(['a', 'b', 'mine']);
+  expect(readFileSync(join(target, 'tree/b'), 'utf8')).toBe('old');
+  await run(['tree/b'], { overwrite: true });
+  expect(readFileSync(join(target, 'tree/b'), 'utf8')).toBe('bb\n');
+});
+
+test('nothing is restored to where the backups are', async () => {
+  const { run, root } = await bed();
+  for (const to of ['', 'files', 'files/new', 'manifests', 'elsewhere']) {
+    expect(await failureOf(run([], { overwrite: true, to: join(root, to) }))).toMatchObject({
+      code: 'TARGET_REFUSED',
+      message: expect.stringContaining('where the backups are') as string,
+    });
+  }
+  expect(readdirSync(join(root, 'files'))).toEqual([FILENAME]);
 });

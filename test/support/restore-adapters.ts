@@ -9,6 +9,7 @@ export function restoreAdapters(given: Partial<RestoreAdapters> = {}): RestoreAd
     version: '0.0.0-test',
     openDatabase: absent('openDatabase'),
     openDirectory: absent('openDirectory'),
+    openExaminer: absent('openExaminer'),
     openScratch: absent('openScratch'),
     openScratchCluster: absent('openScratchCluster'),
     makeScratchDirectory: absent('makeScratchDirectory'),

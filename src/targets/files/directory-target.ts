@@ -17,7 +17,9 @@ import { checkMerge } from './merge-check.ts';
 import { TreeMerge } from './merge-tree.ts';
 import { OpenDirectory } from './open-directory.ts';
 import { Pace } from './pace.ts';
+import { ProtectedDirectories } from './protected-directories.ts';
 import { rawPath } from './raw-path.ts';
+import { ReplacementSurvey } from './replacement-survey.ts';
 import { restoreFailure } from './restore-failure.ts';
 import { Staging } from './staging.ts';
 import { findPlace, leftoversBeside, occupantsOf, refused, type TargetPlace } from './target-place.ts';
@@ -26,15 +28,21 @@ import { ArchiveExaminer } from './tree-examiner.ts';
 /** A directory that a files archive is restored into: an empty one, one to merge into, or one to be made. */
 export class DirectoryTarget implements FilesTarget {
   readonly path: string;
+  readonly #protectedPaths: readonly string[];
 
-  /** @param path may be a symbolic link to a directory; what lies below is never followed. */
-  constructor(path: string) {
+  /**
+   * @param path may be a symbolic link to a directory; what lies below is never followed.
+   * @param protectedPaths directories that nothing is restored into.
+   */
+  constructor(path: string, protectedPaths: readonly string[] = []) {
     this.path = resolve(path);
+    this.#protectedPaths = protectedPaths;
   }
 
-  /** Throws TARGET_REFUSED when there can be no directory, or this user may not write there. */
+  /** Throws TARGET_REFUSED when there can be no directory, this user may not write there, or nobody shall. */
   async look(): Promise<FilesTargetState> {
     const place = findPlace(this.path);
+    new ProtectedDirectories(this.#protectedPaths).refuseInside(place.holder, place.path);
     const { path, exists } = place;
     const { free_bytes } = await spaceAt(place.holder);
     return {
@@ -47,7 +55,10 @@ export class DirectoryTarget implements FilesTarget {
   }
 
   examine(options: ExtractOptions): TreeExaminer {
-    return new ArchiveExaminer(options);
+    return new ArchiveExaminer(
+      options,
+      options.overwrite ? new ReplacementSurvey(rawPath(this.path)) : undefined,
+    );
   }
 
   /**
@@ -65,12 +76,14 @@ export class DirectoryTarget implements FilesTarget {
   ): Promise<TreePlan> {
     signal.throwIfAborted();
     const place = findPlace(this.path);
+    const isProtected = new ProtectedDirectories(this.#protectedPaths);
+    isProtected.refuseInside(place.holder, place.path);
     refuseOccupiedDirectory({ path: place.path, occupants: await occupantsOf(place) }, options);
     const untouched = place.exists ? `${place.path} is as it was before` : `${place.path} was not made`;
     const pace = new Pace();
     using holder = new OpenDirectory(place.holder, 'follow');
     using staging = makeStaging(holder, place, untouched, signal);
-    const move = new Moving(place, holder, staging, options);
+    const move = new Moving(place, holder, staging, options, isProtected);
     let extracted: Extracted;
     try {
       extracted = await extractTree(raw, staging.places, options, pace, signal);
@@ -96,13 +109,21 @@ class Moving {
   readonly #holder: OpenDirectory;
   readonly #staging: Staging;
   readonly #options: ExtractOptions;
+  readonly #isProtected: ProtectedDirectories;
   #merge: TreeMerge | undefined;
 
-  constructor(place: TargetPlace, holder: OpenDirectory, staging: Staging, options: ExtractOptions) {
+  constructor(
+    place: TargetPlace,
+    holder: OpenDirectory,
+    staging: Staging,
+    options: ExtractOptions,
+    isProtected: ProtectedDirectories,
+  ) {
     this.#place = place;
     this.#holder = holder;
     this.#staging = staging;
     this.#options = options;
+    this.#isProtected = isProtected;
   }
 
   /** Whether the target is no more as it was. */
@@ -115,7 +136,7 @@ class Moving {
     const { path, exists, name } = this.#place;
     if (exists) {
       const { overwrite } = this.#options;
-      const options = { path, overwrite, bystanders, pace, signal };
+      const options = { path, overwrite, bystanders, isProtected: this.#isProtected, pace, signal };
       await checkMerge(this.#staging.tree, this.#holder, options);
     } else if (lstatSync(this.#holder.at(rawPath(name)), { throwIfNoEntry: false }) !== undefined) {
       throw refused(path, `${path} has come into being`, 'Restore with --overwrite, or elsewhere.');

@@ -1,8 +1,12 @@
-import { accessSync, constants, fstatSync, lstatSync, readdirSync, type Stats } from 'node:fs';
+import { accessSync, chmodSync, constants, fstatSync, lstatSync, readdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
+import { printable } from '../../domain/printable.ts';
+import { SomeNames } from '../../domain/some-names.ts';
+import { refuseKeptDirectories } from '../../domain/target-refusals.ts';
 import { OpenDirectory } from './open-directory.ts';
 import type { Pace } from './pace.ts';
 import { isPrivileged } from './privileges.ts';
+import type { ProtectedDirectories } from './protected-directories.ts';
 import { displayPath, type RawPath, type SystemPath, systemPath } from './raw-path.ts';
 import { refused } from './target-place.ts';
 
@@ -14,6 +18,10 @@ interface MergeCheck {
   overwrite: boolean;
   /** Paths of directories that keep their mode and time where they are there already. */
   bystanders: ReadonlySet<RawPath>;
+  /** Nothing is moved into one of them. */
+  isProtected: ProtectedDirectories;
+  /** Gathers directories that hold something and would make room for something else. */
+  kept: SomeNames;
   pace: Pace;
   signal: AbortSignal;
 }
@@ -22,15 +30,17 @@ const STICKY = 0o1000;
 
 /**
  * Looks for what would stop the moving of a tree into a directory half-way. Throws TARGET_REFUSED for an entry in
- * the way, unless they are to be overwritten; for another file system mounted below; for what this user may not
- * change.
+ * the way, unless they are to be overwritten; for directories that hold something where the tree has none; for
+ * another file system mounted below; for what this user may not change; for the directories of the backups.
  */
 export async function checkMerge(
   tree: RawPath,
   target: OpenDirectory,
-  options: Omit<MergeCheck, 'device'>,
+  options: Omit<MergeCheck, 'device' | 'kept'>,
 ): Promise<void> {
-  await checkDirectory(tree, target, '', { ...options, device: lstatSync(systemPath(tree)).dev });
+  const kept = new SomeNames();
+  await checkDirectory(tree, target, '', { ...options, kept, device: lstatSync(systemPath(tree)).dev });
+  refuseKeptDirectories(options.path, kept.names, kept.total);
 }
 
 async function checkDirectory(
@@ -50,16 +60,46 @@ async function checkDirectory(
       throw refused(check.path, `${shown} has come into being`, 'Restore with --overwrite.');
     if (there.dev !== check.device && there.isDirectory()) throw otherFileSystem(shown, check);
     const from = `${source}/${name}`;
-    if (!there.isDirectory() || !lstatSync(systemPath(from)).isDirectory()) {
+    const isDirectory = lstatSync(systemPath(from)).isDirectory();
+    if (there.isDirectory() && !isDirectory && holdsSomething(target.at(name))) {
+      check.kept.add(printable(displayPath(path)));
+      continue;
+    }
+    if (!there.isDirectory() || !isDirectory) {
       if (!mayReplace(target.at(name), there, holder)) throw notOurs(shown, check);
       continue;
     }
-    // Our own are made accessible when it comes to moving, and not looked into before.
-    if (isOurs(there) && !isPrivileged() && (there.mode & 0o500) !== 0o500) continue;
     const mayMerge = isOurs(there) || (check.bystanders.has(path) && isWritable(target.at(name)));
     if (!mayMerge) throw notOurs(shown, check);
-    using inner = new OpenDirectory(target.at(name), 'nofollow');
-    await checkDirectory(from, inner, `${path}/`, check);
+    await opened(target.at(name), there, async (inner) => {
+      check.isProtected.refuseItself(fstatSync(inner.fd, { bigint: true }), check.path, `${shown} is`);
+      await checkDirectory(from, inner, `${path}/`, check);
+    });
+  }
+}
+
+/** Looks into a directory; one of our own that is shut is shut again afterwards. */
+async function opened(
+  at: SystemPath,
+  there: Stats,
+  look: (inner: OpenDirectory) => Promise<void>,
+): Promise<void> {
+  const isShut = isOurs(there) && !isPrivileged() && (there.mode & 0o500) !== 0o500;
+  if (isShut) chmodSync(at, (there.mode & 0o7777) | 0o500);
+  try {
+    using inner = new OpenDirectory(at, 'nofollow');
+    await look(inner);
+  } finally {
+    if (isShut) chmodSync(at, there.mode & 0o7777);
+  }
+}
+
+/** One that cannot be looked into may. */
+function holdsSomething(at: SystemPath): boolean {
+  try {
+    return readdirSync(at).length > 0;
+  } catch {
+    return true;
   }
 }
 

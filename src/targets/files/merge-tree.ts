@@ -56,7 +56,8 @@ export class TreeMerge {
         this.#mergeDirectory(from, ours, theirs, target.at(name), `${below}${name}`);
         continue;
       }
-      // rename(2) puts a file in the place of anything but a directory, and a directory in no other's.
+      // rename(2) puts a file in the place of anything but a directory, and a directory in no other's. A directory
+      // that is moved aside is empty: checkMerge refuses others.
       if (theirs !== undefined && (theirs.isDirectory() || ours.isDirectory())) {
         this.#moveAside(target.at(name), theirs);
       }

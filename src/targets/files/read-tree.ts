@@ -15,6 +15,7 @@ import {
 import { toBackupError } from '../../domain/errors.ts';
 import type { FilesContents } from '../../domain/manifest.ts';
 import type { ReadTree } from '../../domain/restore-ports.ts';
+import type { TreeEntry } from '../../domain/tree-listing.ts';
 import { Pace } from './pace.ts';
 import { codeOf, rawPath, type RawPath, type SystemPath, systemPath } from './raw-path.ts';
 
@@ -28,8 +29,8 @@ const NS_PER_S = 1_000_000_000n;
  * the others are links to it. Sockets are in no archive and passed over; a directory that is not there has no
  * entries. Modes that keep us from reading are changed while it is read. Throws IO_FAILED.
  */
-export const readTree: ReadTree = async (root, directories, signal) => {
-  const reading = new TreeReading(signal);
+export const readTree: ReadTree = async (root, directories, signal, onEntry) => {
+  const reading = new TreeReading(signal, onEntry);
   try {
     for (const directory of directories) await reading.read(rawPath(root), rawPath(directory));
   } catch (error) {
@@ -51,6 +52,7 @@ interface Frame {
 
 class TreeReading {
   readonly #signal: AbortSignal;
+  readonly #onEntry: ((entry: TreeEntry) => Promise<void>) | undefined;
   readonly #pace = new Pace();
   readonly #digest = createHash('sha256');
   readonly #buffer = Buffer.allocUnsafe(READ_BYTES);
@@ -59,8 +61,9 @@ class TreeReading {
   #entries = 0;
   #bytes = 0;
 
-  constructor(signal: AbortSignal) {
+  constructor(signal: AbortSignal, onEntry: ((entry: TreeEntry) => Promise<void>) | undefined) {
     this.#signal = signal;
+    this.#onEntry = onEntry;
   }
 
   contents(): FilesContents {
@@ -89,22 +92,22 @@ class TreeReading {
     const stat = lstatSync(at, { bigint: true, throwIfNoEntry: stack.length > 0 });
     if (stat === undefined || stat.isSocket()) return;
     if (stat.isDirectory()) {
-      this.#line(member, 'directory', stat, 0, '');
+      await this.#tell(member, 'directory', stat, 0, '');
       stack.push(open(path, member, Number(stat.mode) & 0o7777));
       return;
     }
     const first = this.#meet(stat, member);
     if (first !== undefined) {
-      this.#line(member, 'link', stat, 0, first);
+      await this.#tell(member, 'link', stat, 0, first);
     } else if (stat.isFile()) {
       const { size, sha256 } = await this.#readFile(at, Number(stat.mode) & 0o7777);
       this.#bytes += size;
-      this.#line(member, 'file', stat, size, sha256);
+      await this.#tell(member, 'file', stat, size, sha256);
     } else if (stat.isSymbolicLink()) {
-      this.#line(member, 'symlink', stat, 0, readlinkSync(at, { encoding: 'latin1' }));
+      await this.#tell(member, 'symlink', stat, 0, readlinkSync(at, { encoding: 'latin1' }));
     } else {
       const device = stat.isBlockDevice() ? 'block' : 'character';
-      this.#line(member, stat.isFIFO() ? 'fifo' : device, stat, 0, '');
+      await this.#tell(member, stat.isFIFO() ? 'fifo' : device, stat, 0, '');
     }
   }
 
@@ -122,11 +125,16 @@ class TreeReading {
     return known.member;
   }
 
-  #line(member: RawPath, type: string, stat: BigIntStats, size: number, data: string): void {
-    const mode = (Number(stat.mode) & 0o7777).toString(8).padStart(4, '0');
+  async #tell(member: RawPath, type: string, stat: BigIntStats, size: number, data: string): Promise<void> {
+    const mode = Number(stat.mode) & 0o7777;
+    const octal = mode.toString(8).padStart(4, '0');
     const mtime_s = floorSeconds(stat.mtimeNs);
-    this.#digest.update(`${member}\0${type}\0${mode}\0${size}\0${mtime_s}\0${data}\n`, 'latin1');
+    this.#digest.update(`${member}\0${type}\0${octal}\0${size}\0${mtime_s}\0${data}\n`, 'latin1');
     this.#entries += 1;
+    if (this.#onEntry === undefined) return;
+    const path = Buffer.from(member, 'latin1');
+    const bytes = Buffer.from(data, type === 'file' ? 'hex' : 'latin1');
+    await this.#onEntry({ path, type, mode, size, mtime_s, data: bytes });
   }
 
   async #readFile(at: SystemPath, mode: number): Promise<{ size: number; sha256: string }> {

@@ -54,8 +54,8 @@ export async function* streamOf(archive: Buffer, chunkBytes = 10_007): ByteStrea
 export const SIGNAL = new AbortController().signal;
 export const OPTIONS: ExtractOptions = { paths: [], overwrite: false, outsideLinks: false, owners: false };
 
-export function examine(archive: Buffer, options: Partial<ExtractOptions> = {}): TreePlan {
-  const examiner = new DirectoryTarget('/nowhere').examine({ ...OPTIONS, ...options });
+export function examine(archive: Buffer, options: Partial<ExtractOptions> = {}, path = '/nowhere'): TreePlan {
+  const examiner = new DirectoryTarget(path).examine({ ...OPTIONS, ...options });
   for (let at = 0; at < archive.length; at += 777) examiner.write(archive.subarray(at, at + 777));
   return examiner.end();
 }

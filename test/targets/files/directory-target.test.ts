@@ -94,13 +94,98 @@ describe('where a tree can be restored to', () => {
   });
 });
 
+test('setuid and setgid bits that a filter of system calls refuses are told as such', async () => {
+  // What RestrictSUIDSGID= of systemd makes of these calls.
+  const filter = `
+    import fs from 'node:fs';
+    import { syncBuiltinESMExports } from 'node:module';
+    for (const name of ['chmodSync', 'fchmodSync']) {
+      const real = fs[name];
+      fs[name] = (at, mode) => {
+        if ((mode & 0o6000) === 0) return real(at, mode);
+        throw Object.assign(new Error('EPERM: operation not permitted, ' + name), { code: 'EPERM' });
+      };
+    }
+    syncBuiltinESMExports();`;
+  const nodeArgs = ['--import', `data:text/javascript,${encodeURIComponent(filter)}`];
+  const archive = join(await temporaryDirectory(), 'archive');
+  for (const [member, mode] of [
+    [{ path: 'top/dir/', flag: '5', mode: 0o2775 }, '2775'],
+    [{ path: 'top/program', mode: 0o4755 }, '4755'],
+  ] as const) {
+    const holder = await directoryOfNobody();
+    fs.writeFileSync(archive, archiveOf(...TREE.slice(0, 1), member));
+    expect((await extractAsNobody(archive, join(holder, 'new'), {}, nodeArgs)).error).toMatchObject({
+      code: 'RESTORE_FAILED',
+      message: expect.stringMatching(`the mode ${mode}, and this process may not set`) as string,
+      hint: expect.stringContaining('RestrictSUIDSGID=yes') as string,
+    });
+    expect(await namesIn(holder)).toEqual([]);
+    expect((await extractAsNobody(archive, join(holder, 'new'))).error).toBeUndefined();
+  }
+});
+
+describe('where the backups are', () => {
+  /** A location, and another path that leads to one of its directories. */
+  async function location() {
+    const home = await temporaryDirectory();
+    const root = join(home, 'location');
+    const disk = join(home, 'disk');
+    fs.mkdirSync(join(root, 'manifests'), { recursive: true });
+    fs.mkdirSync(join(disk, 'deep'), { recursive: true });
+    fs.symlinkSync(disk, join(root, 'files'));
+    const paths = [root, join(root, 'files'), join(root, 'manifests'), join(root, 'absent')];
+    const at = (path: string) => new DirectoryTarget(path, paths);
+    return { home, root, disk, at, state: () => listDisk(home, 'x') };
+  }
+
+  test('nothing is restored, whatever leads there', async () => {
+    const { home, root, disk, at, state } = await location();
+    fs.symlinkSync('location/manifests', join(home, 'alias'));
+    const before = state();
+    const targets = ['', 'new', 'manifests', 'manifests/new', 'files/deep'].map((path) => join(root, path));
+    for (const target of [...targets, join(home, 'alias'), disk, join(disk, 'deep/new')]) {
+      const refused = {
+        code: 'TARGET_REFUSED',
+        message: expect.stringContaining('where the backups are') as string,
+      };
+      expect(await failureOf(at(target).look())).toMatchObject(refused);
+      const options = { ...OPTIONS, overwrite: true };
+      const extraction = at(target).extract(streamOf(ARCHIVE), options, async () => undefined, SIGNAL);
+      expect(await failureOf(extraction)).toMatchObject(refused);
+    }
+    expect(state()).toEqual(before);
+  });
+
+  test('no entry comes to lie by merging into a directory above; beside it, one does', async () => {
+    const { home, at, state } = await location();
+    const before = state();
+    const merge = (...members: Member[]) =>
+      at(home).extract(
+        streamOf(archiveOf(...members)),
+        { ...OPTIONS, overwrite: true },
+        async () => undefined,
+        SIGNAL,
+      );
+    for (const path of ['location/manifests/x', 'location/x', 'disk/deep/x']) {
+      expect(await failureOf(merge({ path, data: 'x' }))).toMatchObject({
+        code: 'TARGET_REFUSED',
+        message: expect.stringMatching(/\/(?:location|disk) is .*, where the backups are$/) as string,
+      });
+    }
+    expect(state()).toEqual(before);
+    await merge({ path: 'beside/x', data: 'x' });
+    expect(fs.existsSync(join(home, 'beside/x'))).toBe(true);
+  });
+});
+
 describe('a directory that is not empty', () => {
   test('is refused, naming what is in it', async () => {
     const { target, state } = await occupied();
     const before = state();
     expect(await failureOf(extract(ARCHIVE, target))).toMatchObject({
       code: 'TARGET_REFUSED',
-      message: expect.stringContaining('not empty: top') as string,
+      message: expect.stringContaining('not empty: it holds top') as string,
       hint: expect.stringContaining('--overwrite') as string,
     });
     expect(state()).toEqual(before);
@@ -125,14 +210,14 @@ describe('a directory that is not empty', () => {
     expect(await namesIn(target)).toEqual(['top']);
   });
 
-  test('has links and directories in the way of an entry replaced, never followed', async () => {
+  test('has links and empty directories in the way of an entry replaced, never followed', async () => {
     const { target } = await occupied();
     const outside = await temporaryDirectory();
     fs.writeFileSync(join(outside, 'a'), 'outside');
     fs.rmSync(join(target, 'top/dir'), { recursive: true });
     fs.symlinkSync(outside, join(target, 'top/dir'));
     fs.rmSync(join(target, 'top/a'));
-    fs.mkdirSync(join(target, 'top/a/full/of'), { recursive: true });
+    fs.mkdirSync(join(target, 'top/a'));
     fs.symlinkSync(join(outside, 'a'), join(target, 'top/link'));
     await extract(ARCHIVE, target, { overwrite: true });
     expect(fs.lstatSync(join(target, 'top/dir')).isDirectory()).toBe(true);
@@ -142,6 +227,58 @@ describe('a directory that is not empty', () => {
     expect(await namesIn(outside)).toEqual(['a']);
     expect(fs.readFileSync(join(outside, 'a'), 'utf8')).toBe('outside');
     expect(await namesIn(target)).toEqual(['top']);
+  });
+
+  test('is left alone when a directory in it holds something where the archive has none, however deep', async () => {
+    const { target, state } = await occupied();
+    fs.rmSync(join(target, 'top/a'));
+    fs.mkdirSync(join(target, 'top/a/full/of'), { recursive: true });
+    fs.mkdirSync(join(target, 'top/dir/b/precious'), { recursive: true });
+    fs.mkdirSync(join(target, 'top/link'));
+    const before = state();
+    expect(examine(ARCHIVE, { overwrite: true }, target).replacing).toEqual({
+      replaced: ['top/link'],
+      replaced_total: 1,
+      kept: ['top/a', 'top/dir/b'],
+      kept_total: 2,
+    });
+    expect(await failureOf(extract(ARCHIVE, target, { overwrite: true }))).toMatchObject({
+      code: 'TARGET_REFUSED',
+      message: `${target} has directories that hold something where the archive has none: top/a; top/dir/b`,
+    });
+    expect(state()).toEqual(before);
+  });
+
+  test('is surveyed without following what leads elsewhere', async () => {
+    const { target } = await occupied();
+    const outside = await temporaryDirectory();
+    fs.writeFileSync(join(outside, 'b'), 'outside');
+    fs.rmSync(join(target, 'top/dir'), { recursive: true });
+    fs.symlinkSync(outside, join(target, 'top/dir'));
+    const survey = (paths: string[]) => examine(ARCHIVE, { overwrite: true, paths }, target).replacing;
+    expect(survey([])).toMatchObject({ replaced: ['top/a', 'top/dir'], kept: [] });
+    // The directory above what is chosen takes its place all the same.
+    expect(survey(['top/dir/b'])).toMatchObject({ replaced: ['top/dir'], kept: [] });
+    expect(examine(ARCHIVE, {}, target).replacing).toBeUndefined();
+    expect(examine(ARCHIVE, { overwrite: true }, join(target, 'absent')).replacing).toMatchObject({
+      replaced_total: 0,
+      kept_total: 0,
+    });
+  });
+
+  test('has its own shut directories looked into as well, and shut again', async () => {
+    const holder = await directoryOfNobody();
+    const archive = join(await temporaryDirectory(), 'archive');
+    fs.writeFileSync(archive, ARCHIVE);
+    fs.mkdirSync(join(holder, 'top/a/full'), { recursive: true });
+    giveToNobody(...['top', 'top/a', 'top/a/full'].map((path) => join(holder, path)));
+    fs.chmodSync(join(holder, 'top'), 0o000);
+    const before = listDisk(holder, 'x');
+    expect((await extractAsNobody(archive, holder, { overwrite: true })).error).toMatchObject({
+      code: 'TARGET_REFUSED',
+      message: expect.stringMatching(/has none: top\/a$/) as string,
+    });
+    expect(listDisk(holder, 'x')).toEqual(before);
   });
 
   test('is merged into by a user without rights, whatever the modes of his own directories', async () => {
@@ -417,8 +554,9 @@ describe('only what is chosen', () => {
     [['other/', 'a.jpg'], ['top', 'top/a.jpg', 'top/other', 'top/other/hard'], 3, 1],
   ])('is restored, with the directories above it: %j', async (paths, expected, entries, bytes) => {
     const target = join(await temporaryDirectory(), 'new');
-    expect(examine(CHOSEN, { paths })).toEqual({ entries, bytes, refused: [] });
-    expect(await extract(CHOSEN, target, { paths })).toEqual({ entries, bytes, refused: [] });
+    const plan = { entries, bytes, refused: [], refused_total: 0, foreign_total: 0 };
+    expect(examine(CHOSEN, { paths })).toEqual(plan);
+    expect(await extract(CHOSEN, target, { paths })).toEqual(plan);
     const found = fs.readdirSync(target, { recursive: true, encoding: 'utf8' });
     expect(found.sort()).toEqual(expected);
     const top = fs.statSync(join(target, 'top'));
@@ -436,6 +574,7 @@ describe('only what is chosen', () => {
   test('a hard link whose file is not chosen is refused, naming it', () => {
     expect(examine(CHOSEN, { paths: ['top/other'] })).toMatchObject({
       entries: 1,
+      foreign_total: 0,
       refused: [{ path: 'top/other/hard', reason: expect.stringContaining('top/a.jpg') as string }],
     });
   });

@@ -39,13 +39,17 @@ export interface Outcome {
   error?: ErrorDocument;
 }
 
-/** Extracts as a user without rights. @param archive a path. With `failing` the check throws at its end. */
+/**
+ * Extracts as a user without rights. @param archive a path. With `failing` the check throws at its end.
+ * @param nodeArgs for the process.
+ */
 export async function extractAsNobody(
   archive: string,
   target: string,
   options: Partial<ExtractOptions> & { failing?: boolean } = {},
+  nodeArgs: readonly string[] = [],
 ): Promise<Outcome> {
-  const args = [PROGRAM, archive, target, JSON.stringify(options)];
+  const args = [...nodeArgs, PROGRAM, archive, target, JSON.stringify(options)];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   return JSON.parse(stdout) as Outcome;
 }
