@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { Manifest, Verdict } from '../../src/domain/manifest.ts';
 import { type Cluster, startCluster } from '../../tools/cluster.ts';
-import { RestoreBed } from '../support/restoring.ts';
+import { RestoreBed } from '../support/restore-bed.ts';
 import { expectNothingLeft } from '../support/drill-bed.ts';
 
 let cluster: Cluster;

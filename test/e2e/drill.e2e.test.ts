@@ -15,7 +15,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { Manifest, Proof, Verdict } from '../../src/domain/manifest.ts';
 import { SHOP_SQL } from '../../demo/shop.ts';
 import { type Cluster, startCluster } from '../../tools/cluster.ts';
-import { FULL_DATABASE, FULL_ROLES } from '../drill/full-database.ts';
+import { FULL_DATABASE, FULL_ROLES } from '../support/full-database.ts';
 import { processesWith } from '../support/processes.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type Json, NEVER, Workspace } from '../support/workspace.ts';

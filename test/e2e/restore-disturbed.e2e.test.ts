@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../../tools/cluster.ts';
 import { withoutPrivileges } from '../support/privileges.ts';
 import { descendantsOf, type ProcessEntry } from '../support/processes.ts';
-import { refused, RestoreBed } from '../support/restoring.ts';
+import { refused, RestoreBed } from '../support/restore-bed.ts';
 import { smallDisk } from '../support/small-disk.ts';
 import { waitFor } from '../support/wait-for.ts';
 

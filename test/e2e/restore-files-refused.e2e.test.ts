@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { type DiskEntry, listDisk } from '../support/file-tree.ts';
-import { type RestoreAnswer, RestoreBed, type RestoreRefusal } from '../support/restoring.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { listDisk } from '../support/file-tree.ts';
+import { type RestoreAnswer, RestoreBed, type RestoreRefusal } from '../support/restore-bed.ts';
+import { openTree, RestorePlace } from '../support/restore-place.ts';
 import { smallDisk } from '../support/small-disk.ts';
 import { corruptByte } from '../support/workspace.ts';
 import { archiveOf, type Member } from '../targets/files/archive.ts';
@@ -12,7 +12,7 @@ import { archiveOf, type Member } from '../targets/files/archive.ts';
 const STAGING = /^\.cofre-restore-/;
 
 let bed: RestoreBed;
-/** Gone when the test is over; the target of its restores does not exist in it. */
+let at: RestorePlace;
 let place: string;
 let target: string;
 
@@ -30,31 +30,18 @@ beforeAll(async () => {
 });
 
 beforeEach(() => {
-  place = mkdtempSync('/tmp/cofre-e2e-target-');
-  target = join(place, 'target');
-  const mine = place;
-  onTestFinished(() => {
-    execFileSync('chmod', ['-R', 'u+rwx', mine]);
-    rmSync(mine, { recursive: true, force: true });
-  });
+  at = new RestorePlace();
+  ({ path: place, target } = at);
 });
 
 afterAll(() => {
-  execFileSync('chmod', ['-R', 'u+rwx', bed.dir]);
+  openTree(bed.dir);
   bed[Symbol.dispose]();
 });
 
-/** Below the target and beside it, with everything that a restore could change. */
-function snapshot(): DiskEntry[] {
-  return listDisk(place, 'place');
-}
-
 /** A restore that must fail, and change nothing at the place. */
 async function refused(args: string[], from = bed): Promise<RestoreRefusal> {
-  const before = snapshot();
-  const error = await from.refusal(args);
-  expect(snapshot()).toEqual(before);
-  return error;
+  return await at.refused(args, from);
 }
 
 function namesIn(path: string): string[] {
@@ -110,17 +97,17 @@ describe('a hostile archive that verifies', () => {
       ...(member.link === undefined ? {} : { link: member.link.replace('PLACE', place) }),
     }));
     const filename = await copy.forge('small', () => archiveOf(...placed));
-    const before = snapshot();
+    const before = at.snapshot();
     expect(await copy.refusal([filename, '--to', target])).toMatchObject({
       code: 'ARCHIVE_UNSAFE',
       message: expect.stringContaining(named),
       hint: expect.stringMatching(/^Nothing was touched\./),
     });
-    expect(snapshot()).toEqual(before);
+    expect(at.snapshot()).toEqual(before);
     // A link is made where it is asked for, and still nothing goes through it.
     const asked = await copy.restore([filename, '--to', target, '--outside-links']);
     expect(asked.answer.error?.code).toBe('ARCHIVE_UNSAFE');
-    expect(snapshot()).toEqual(before);
+    expect(at.snapshot()).toEqual(before);
   });
 });
 
@@ -222,13 +209,13 @@ describe('a restore that ends in the middle', () => {
   });
 
   test('by Ctrl-C leaves nothing, and says so', async () => {
-    const before = snapshot();
+    const before = at.snapshot();
     const finished = await inTheMiddle([bed.nameOf('large'), '--to', target], 'SIGINT');
     expect(finished.status).toBe(1);
     expect(finished.json<RestoreAnswer>().error).toMatchObject({
       code: 'CANCELLED',
       message: expect.stringMatching(/cancelled by a signal; .*target was not made$/),
     });
-    expect(snapshot()).toEqual(before);
+    expect(at.snapshot()).toEqual(before);
   });
 });

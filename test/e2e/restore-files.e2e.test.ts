@@ -1,10 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -13,16 +11,17 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type DiskEntry, fillWithEverything, isRoot, listDisk } from '../support/file-tree.ts';
 import { asNobody, giveToNobody } from '../support/privileges.ts';
-import { RestoreBed, type RestoreRefusal } from '../support/restoring.ts';
+import { RestoreBed, type RestoreRefusal } from '../support/restore-bed.ts';
+import { openTree, RestorePlace } from '../support/restore-place.ts';
 
 /** How to run as a user without rights; undefined where that cannot be. */
 const nobody = asNobody();
 
 let bed: RestoreBed;
-/** Gone when the test is over; the target of its restores does not exist in it. */
+let at: RestorePlace;
 let place: string;
 let target: string;
 
@@ -49,31 +48,18 @@ beforeAll(async () => {
 });
 
 beforeEach(() => {
-  place = mkdtempSync('/tmp/cofre-e2e-target-');
-  target = join(place, 'target');
-  const mine = place;
-  onTestFinished(() => {
-    execFileSync('chmod', ['-R', 'u+rwx', mine]);
-    rmSync(mine, { recursive: true, force: true });
-  });
+  at = new RestorePlace();
+  ({ path: place, target } = at);
 });
 
 afterAll(() => {
-  execFileSync('chmod', ['-R', 'u+rwx', bed.dir]);
+  openTree(bed.dir);
   bed[Symbol.dispose]();
 });
 
-/** Below the target and beside it, with everything that a restore could change. */
-function snapshot(): DiskEntry[] {
-  return listDisk(place, 'place');
-}
-
 /** A restore that must fail, and change nothing at the place. */
 async function refused(args: string[], from = bed): Promise<RestoreRefusal> {
-  const before = snapshot();
-  const error = await from.refusal(args);
-  expect(snapshot()).toEqual(before);
-  return error;
+  return await at.refused(args, from);
 }
 
 function namesIn(path: string): string[] {
@@ -199,6 +185,20 @@ describe('the target', () => {
       `would replace 2 entries of ${target}: small/notes.txt; small/photos/2026/b.jpg\n`,
     );
     const { answer } = await bed.restore(args);
+    expect(answer).toMatchObject({
+      success: true,
+      steps: expect.arrayContaining([`merged them into ${target}`]),
+    });
+    expect(namesIn(target)).toEqual(['other', 'small']);
+    expect(namesIn(join(target, 'small/photos/2025'))).toEqual(['a.jpg', 'a.txt', 'mine']);
+    expect(lstatSync(join(target, 'small/photos/2025')).mode & 0o777).toBe(0o750);
+    expect(readFileSync(join(target, 'small/photos/2026/b.jpg'), 'utf8')).toBe(
+      'photos/2026/b.jpg as it was\n',
+    );
+    expect(lstatSync(join(target, 'small/notes.txt')).isFile()).toBe(true);
+    expect(readFileSync(join(place, 'outside'), 'utf8')).toBe('outside');
+  });
+
   test('is refused where the backups are, whatever leads there', async () => {
     using copy = bed.copy();
     symlinkSync(copy.location, join(place, 'alias'));
@@ -212,20 +212,6 @@ describe('the target', () => {
       });
     }
     expect(listDisk(copy.location, 'location')).toEqual(before);
-  });
-
-    expect(answer).toMatchObject({
-      success: true,
-      steps: expect.arrayContaining([`merged them into ${target}`]),
-    });
-    expect(namesIn(target)).toEqual(['other', 'small']);
-    expect(namesIn(join(target, 'small/photos/2025'))).toEqual(['a.jpg', 'a.txt', 'mine']);
-    expect(lstatSync(join(target, 'small/photos/2025')).mode & 0o777).toBe(0o750);
-    expect(readFileSync(join(target, 'small/photos/2026/b.jpg'), 'utf8')).toBe(
-      'photos/2026/b.jpg as it was\n',
-    );
-    expect(lstatSync(join(target, 'small/notes.txt')).isFile()).toBe(true);
-    expect(readFileSync(join(place, 'outside'), 'utf8')).toBe('outside');
   });
 
   test.runIf(isRoot && nobody !== undefined)('that this user may not write to is refused', async () => {

@@ -1,8 +1,8 @@
 import { chownSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../../tools/cluster.ts';
-import { FULL_DATABASE, FULL_ROLES } from '../drill/full-database.ts';
-import { dumpedLines, refused, RestoreBed } from '../support/restoring.ts';
+import { FULL_DATABASE, FULL_ROLES } from '../support/full-database.ts';
+import { dumpedLines, refused, RestoreBed } from '../support/restore-bed.ts';
 
 /** Where the archives come from. */
 let source: Cluster;

@@ -9,7 +9,7 @@ import type { DumpSurveyor } from '../../src/domain/ports.ts';
 import { ArchivedDumpSurveyor, PlainDumpSurveyor } from '../../src/inspect/dump-surveyor.ts';
 import { PlainDumpInspector } from '../../src/inspect/plain-dump.ts';
 import { type Cluster, startCluster } from '../../tools/cluster.ts';
-import { ODD_DATABASE } from './odd-database.ts';
+import { ODD_DATABASE } from '../support/odd-database.ts';
 
 const execFileAsync = promisify(execFile);
 const ROLES = `

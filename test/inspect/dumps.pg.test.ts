@@ -11,7 +11,7 @@ import type { Inspector } from '../../src/domain/ports.ts';
 import { CustomDumpInspector } from '../../src/inspect/custom-dump.ts';
 import { PlainDumpInspector } from '../../src/inspect/plain-dump.ts';
 import { type TestServer, usingCluster } from '../support/postgres.ts';
-import { ODD_DATABASE } from './odd-database.ts';
+import { ODD_DATABASE } from '../support/odd-database.ts';
 import { inspectByReference } from './reference-inspector.ts';
 
 const execFileAsync = promisify(execFile);

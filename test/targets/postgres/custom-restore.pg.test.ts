@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, startCluster } from '../../../tools/cluster.ts';
-import { ODD_DATABASE } from '../../inspect/odd-database.ts';
+import { ODD_DATABASE } from '../../support/odd-database.ts';
 import { fakeProgram } from '../../postgres/fake-program.ts';
 import { processesWith } from '../../support/processes.ts';
 import { temporaryDirectory } from '../../support/temp-directory.ts';
-import { CUSTOM, databasesOf, dumpOf, failureOf, SIGNAL, streamOf, targetOf, textOf } from './restoring.ts';
+import { dumpOf, streamOf, textOf } from '../../support/dumps.ts';
+import { CUSTOM, databasesOf, failureOf, SIGNAL, targetOf } from './restoring.ts';
 
 let cluster: Cluster;
 let odd: Buffer;

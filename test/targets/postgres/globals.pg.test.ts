@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, startCluster } from '../../../tools/cluster.ts';
-import { failureOf, SIGNAL, streamOf, targetOf } from './restoring.ts';
+import { streamOf } from '../../support/dumps.ts';
+import { failureOf, SIGNAL, targetOf } from './restoring.ts';
 
 const run = promisify(execFile);
 const ROLES = `

@@ -3,21 +3,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, startCluster } from '../../../tools/cluster.ts';
-import { ODD_DATABASE } from '../../inspect/odd-database.ts';
+import { ODD_DATABASE } from '../../support/odd-database.ts';
 import { isAlive, processesWith } from '../../support/processes.ts';
 import { temporaryDirectory } from '../../support/temp-directory.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import {
-  databasesOf,
-  dumpOf,
-  failureOf,
-  PLAIN,
-  SIGNAL,
-  script,
-  streamOf,
-  targetOf,
-  textOf,
-} from './restoring.ts';
+import { dumpOf, streamOf, textOf } from '../../support/dumps.ts';
+import { databasesOf, failureOf, PLAIN, SIGNAL, script, targetOf } from './restoring.ts';
 
 const PASSWORD = 'hush-4711';
 let cluster: Cluster;

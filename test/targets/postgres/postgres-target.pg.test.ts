@@ -1,8 +1,9 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, startCluster } from '../../../tools/cluster.ts';
-import { ODD_DATABASE } from '../../inspect/odd-database.ts';
-import { failureOf, PLAIN, SIGNAL, streamOf, targetOf } from './restoring.ts';
+import { ODD_DATABASE } from '../../support/odd-database.ts';
+import { streamOf } from '../../support/dumps.ts';
+import { failureOf, PLAIN, SIGNAL, targetOf } from './restoring.ts';
 
 let cluster: Cluster;
 

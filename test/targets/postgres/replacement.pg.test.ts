@@ -2,17 +2,8 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { nameBeside } from '../../../src/targets/postgres/replacement.ts';
 import { type Cluster, startCluster } from '../../../tools/cluster.ts';
-import {
-  CUSTOM,
-  databasesOf,
-  dumpOf,
-  failureOf,
-  PLAIN,
-  SIGNAL,
-  script,
-  streamOf,
-  targetOf,
-} from './restoring.ts';
+import { dumpOf, streamOf } from '../../support/dumps.ts';
+import { CUSTOM, databasesOf, failureOf, PLAIN, SIGNAL, script, targetOf } from './restoring.ts';
 
 const NAME = 'Shop "é" with a name that is nearly as long as a name may be';
 const CLEAN = { ...PLAIN, clean: true };

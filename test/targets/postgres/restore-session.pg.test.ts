@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DatabaseRestoreOptions } from '../../../src/domain/restore-ports.ts';
 import { type Cluster, startCluster } from '../../../tools/cluster.ts';
 import { CAN_MAKE_LOCALES, makeLocales } from '../../support/made-locale.ts';
-import { CUSTOM, dumpOf, PLAIN, SIGNAL, streamOf, targetOf } from './restoring.ts';
+import { dumpOf, streamOf } from '../../support/dumps.ts';
+import { CUSTOM, PLAIN, SIGNAL, targetOf } from './restoring.ts';
 
 const GERMAN = 'de_DE.UTF-8';
 const LOCALE = { encoding: 'UTF8', collate: 'C', ctype: 'C', provider: 'libc' };

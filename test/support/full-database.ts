@@ -1,4 +1,4 @@
-import { ODD_DATABASE } from '../inspect/odd-database.ts';
+import { ODD_DATABASE } from './odd-database.ts';
 
 /** Roles of the server, which no dump of a database holds. */
 export const FULL_ROLES = `

@@ -4,7 +4,7 @@ import type { ErrorDocument } from '../../src/domain/errors.ts';
 import type { Manifest } from '../../src/domain/manifest.ts';
 import type { RestoreReport } from '../../src/engine/restore-request.ts';
 import type { Cluster } from '../../tools/cluster.ts';
-import { textOf } from '../targets/postgres/restoring.ts';
+import { textOf } from './dumps.ts';
 import type { RunOptions } from './cofre.ts';
 import { DrillBed } from './drill-bed.ts';
 import type { Json } from './workspace.ts';
