@@ -1,7 +1,7 @@
 import { constants, createGunzip, createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { DEFAULT_LEVELS } from '../domain/compression-levels.ts';
 import type { CompressionType } from '../domain/manifest.ts';
-import type { Codec } from '../domain/ports.ts';
+import type { Codec, CodecOptions } from '../domain/ports.ts';
 import { parallelGzip } from './parallel-gzip.ts';
 import { through, throughDecoder } from './stream-codec.ts';
 
@@ -14,8 +14,11 @@ const CHUNK_BYTES = 256 * 1024;
  */
 const BUFFERED = { chunkSize: CHUNK_BYTES, highWaterMark: 8 * CHUNK_BYTES };
 
-/** The codec of a compression; decoding ignores the level. */
-export function createCodec(type: CompressionType, level?: number): Codec {
+/** 128 MiB: the longest window that `zstd -d` and Node's decoder accept without being told to. */
+const LONG_WINDOW_LOG = 27;
+
+/** The codec of a compression; decoding ignores the options. */
+export function createCodec(type: CompressionType, { level, longDistance }: CodecOptions = {}): Codec {
   switch (type) {
     case 'none':
       return { encode: (input) => input, decode: (input) => input };
@@ -35,6 +38,12 @@ export function createCodec(type: CompressionType, level?: number): Codec {
                 [constants.ZSTD_c_compressionLevel]: level ?? DEFAULT_LEVELS.zstd,
                 // Off by default; without it a flipped bit can decode without any error.
                 [constants.ZSTD_c_checksumFlag]: 1,
+                ...(longDistance === true
+                  ? {
+                      [constants.ZSTD_c_enableLongDistanceMatching]: 1,
+                      [constants.ZSTD_c_windowLog]: LONG_WINDOW_LOG,
+                    }
+                  : {}),
               },
             }),
           ),

@@ -51,6 +51,9 @@ function compression() {
               level: count(1, 19)
                 .default(DEFAULT_LEVELS.zstd)
                 .describe('From 1 (fastest) to 19 (smallest) for zstd.'),
+              longDistance: flag()
+                .default(false)
+                .describe('zstd: also find what repeats over up to 128 MiB, for as much more memory.'),
             },
             COMPRESSION_ALLOWED,
           ),

@@ -1,6 +1,6 @@
 import type { AnomalyThresholds } from './anomaly.ts';
 import type { CompressionType, VerifyLevel } from './manifest.ts';
-import type { Source } from './ports.ts';
+import type { CodecOptions, Source } from './ports.ts';
 import type { RetentionPolicy } from './retention.ts';
 
 /** Programs around a run, each as an argv array; no shell is involved. */
@@ -17,7 +17,7 @@ export interface Job {
   readonly schedule: string;
   readonly timezone: string;
   readonly sources: readonly Source[];
-  readonly compression: { type: CompressionType; level?: number };
+  readonly compression: CodecOptions & { type: CompressionType };
   readonly timeout_ms: number;
   /** Further attempts after a connection fault. */
   readonly retries: number;

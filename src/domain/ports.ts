@@ -98,6 +98,14 @@ export interface Codec {
   decode(input: ByteStream): ByteStream;
 }
 
+/** How to encode. */
+export interface CodecOptions {
+  /** Higher is smaller and slower; the codec's default when absent. */
+  level?: number;
+  /** zstd: also find what repeats over up to 128 MiB, for as much more memory at either end. */
+  longDistance?: boolean;
+}
+
 /** Where an object lies in a store: `database/<filename>` or `files/<filename>`. */
 export type Key = `${ArchiveType}/${string}`;
 

@@ -2,7 +2,7 @@ import type { Catalogue } from '../catalogue/catalogue.ts';
 import type { Journal } from '../catalogue/journal.ts';
 import type { Location } from '../catalogue/location.ts';
 import type { CompressionType } from '../domain/manifest.ts';
-import type { Clock, Codec, OpenInspector, OpenSurveyor, Store } from '../domain/ports.ts';
+import type { Clock, Codec, CodecOptions, OpenInspector, OpenSurveyor, Store } from '../domain/ports.ts';
 import type { OpenLister } from '../domain/tree-listing.ts';
 import type { Events } from './events.ts';
 import type { RestoreAdapters } from './restore-adapters.ts';
@@ -15,7 +15,7 @@ export interface EngineContext {
   readonly store: Store;
   readonly clock: Clock;
   readonly events: Events;
-  readonly openCodec: (type: CompressionType, level?: number) => Codec;
+  readonly openCodec: (type: CompressionType, options?: CodecOptions) => Codec;
   readonly openInspector: OpenInspector;
   readonly openSurveyor: OpenSurveyor;
   readonly openLister: OpenLister;

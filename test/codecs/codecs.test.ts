@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import { BackupError } from '../../src/domain/errors.ts';
 import { COMPRESSION_TYPES } from '../../src/domain/manifest.ts';
 import type { ByteStream } from '../../src/domain/ports.ts';
 import { isOnPath } from '../../tools/server-programs.ts';
+import { requireProgram } from '../support/require-program.ts';
 import { dumpText } from '../support/fakes.ts';
 
 const TEXT = Buffer.from(dumpText(Array.from({ length: 200 }, (_, row) => `${row}\tname of ${row}`)));
@@ -174,9 +175,22 @@ describe('what others read', () => {
     );
     const data = Buffer.from(words.map((word, at) => word.slice(at % 11)).join(' '));
     const sizeAt = async (level: number) =>
-      (await collect(createCodec(type, level).encode(streamOf(data)))).length;
+      (await collect(createCodec(type, { level }).encode(streamOf(data)))).length;
     expect(await sizeAt(9)).toBeLessThan(await sizeAt(1));
   });
+});
+
+test('zstd finds what repeats far away when asked to, and every decoder reads that', async () => {
+  // Farther apart than any window of level 3, and nothing else to find.
+  const part = randomBytes(1 << 20);
+  const data = Buffer.concat([part, randomBytes(24 << 20), part]);
+  const near = await collect(createCodec('zstd').encode(streamOf(data)));
+  const far = await collect(createCodec('zstd', { longDistance: true }).encode(streamOf(data)));
+  expect(near.length - far.length).toBeGreaterThan(part.length * 0.9);
+  expect((await collect(createCodec('zstd').decode(streamOf(far)))).equals(data)).toBe(true);
+  requireProgram('zstd', 'zstd');
+  const { status, stdout } = spawnSync('zstd', ['-dc'], { input: far, maxBuffer: 1 << 28 });
+  expect([status, stdout.equals(data)]).toEqual([0, true]);
 });
 
 test.each(['gzip', 'zstd'] as const)('%s keeps memory constant whatever the size', async (type) => {
@@ -185,7 +199,7 @@ test.each(['gzip', 'zstd'] as const)('%s keeps memory constant whatever the size
   const source = async function* () {
     for (let count = 0; count < blocks; count += 1) yield block;
   };
-  const codec = createCodec(type, 1);
+  const codec = createCodec(type, { level: 1 });
   let bytes = 0;
   let peak = 0;
   for await (const chunk of codec.decode(codec.encode(source()))) {
