@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { installBsdtar } from './bsdtar.ts';
 import { installPromtool } from './promtool.ts';
 import { requirePostgresPrograms } from './require-postgres-programs.ts';
 import { installSystemdAnalyze } from './systemd-analyze.ts';
@@ -51,7 +52,7 @@ async function requirePrograms(): Promise<Tally> {
   const binDir = await requirePostgresPrograms();
   console.log(`PostgreSQL's programs: ${binDir}`);
   // Where one of these cannot be had, the tests that need it fail and say what to type.
-  for (const install of [installPromtool, installSystemdAnalyze]) {
+  for (const install of [installPromtool, installSystemdAnalyze, installBsdtar]) {
     await install().catch((error: unknown) => console.log(String(error)));
   }
   return NOTHING;

@@ -70,8 +70,11 @@ export class TarHeaderWriter {
       const records = [
         pathFits && isAscii(path) ? '' : paxRecord('path', path),
         linkFits && isAscii(link) ? '' : paxRecord('linkpath', link),
-        // Beside a pax header GNU tar's --compare takes whole seconds for a difference.
-        entry.mtime_ns % NS_PER_S === 0n ? '' : paxRecord('mtime', decimalSeconds(entry.mtime_ns)),
+        // Beside a pax header GNU tar's --compare takes whole seconds for a difference. Of a time before 1970 the
+        // header's whole seconds have to do: bsdtar reads its fraction towards the wrong side.
+        entry.mtime_ns % NS_PER_S === 0n || entry.mtime_ns < 0n
+          ? ''
+          : paxRecord('mtime', decimalSeconds(entry.mtime_ns)),
       ];
       return this.#writeMetaEntry(out, at, 'ExtendedHeader', 'PaxHeader', records.join(''));
     }
