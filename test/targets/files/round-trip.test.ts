@@ -75,7 +75,7 @@ async function packed(path: string): Promise<Buffer> {
     leaveOut: [],
   });
   const chunks: Buffer[] = [];
-  for await (const chunk of (await source.capture(SIGNAL)).stream) chunks.push(chunk);
+  for await (const chunk of (await source.capture(SIGNAL)).stream) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
 }
 
