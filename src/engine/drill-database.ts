@@ -13,7 +13,7 @@ import {
   isOfArchive,
   notAsRecorded,
   tellingStep,
-  unlessServerDied,
+  thrownAway,
 } from './drill-finding.ts';
 import { elapsedSince } from './elapsed.ts';
 import { drillGlobals } from './drill-globals.ts';
@@ -64,9 +64,9 @@ class DatabaseDrill {
     this.#onProgress({ step: 'prepare', bytes: 0 });
     const { locale, raw_size } = this.#manifest;
     const wish = { major: this.#major(archive), locale, needs: archive.needs, raw_size };
-    await using scratch = await this.#context.restoring.openScratch(wish, this.#signal);
-    this.#versions.server = scratch.server_version;
-    return await unlessServerDied(scratch, async () => {
+    const opened = await this.#context.restoring.openScratch(wish, this.#signal);
+    return await thrownAway(this.#context, opened, async (scratch) => {
+      this.#versions.server = scratch.server_version;
       const fault = await this.#restore(scratch);
       if (fault !== undefined) return fault;
       const recovery_ms = elapsedSince(this.#context.clock, this.#startedAt);

@@ -183,6 +183,11 @@ export class Events {
     );
   }
 
+  /** @param what is still there, and why, for people. */
+  scratchLeft(what: string): void {
+    this.#log.warn({ step: 'drill' }, what);
+  }
+
   archiveAdded(scope: Scope, manifest: Manifest): void {
     const { filename, size, raw_size, hash, duration_ms } = manifest;
     this.#log.info(

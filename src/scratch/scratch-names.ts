@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { dropDatabase } from '../postgres/drop-database.ts';
 import type { Session } from '../postgres/session.ts';
+import { forgetSubscriptions, subscriptionsOf } from '../postgres/subscriptions.ts';
 
 export const PREFIX = 'cofre_drill_';
 const NAME = '^cofre_drill_[0-9a-f]{16}$';
@@ -8,6 +9,9 @@ const NAME = '^cofre_drill_[0-9a-f]{16}$';
 const LOCK_CLASS = 0x636f6664;
 /** The first server that may end a session because it is idle, as ours is during a drill. */
 const IDLE_TIMEOUT_MAJOR = 14;
+
+/** Opens a session in a database of the server. */
+export type OpenIn = (database: string) => Promise<Session>;
 
 /** The second key: the first four bytes of the SHA-256 of the name, as a signed integer. */
 function lockKey(name: string): number {
@@ -25,18 +29,41 @@ export async function holdName(session: Session, name: string, major: number): P
  * nobody holds. What cannot be dropped, as it is of another role, stays.
  * @returns their names.
  */
-export async function dropLeftovers(session: Session, major: number, signal: AbortSignal): Promise<string[]> {
+export async function dropLeftovers(
+  session: Session,
+  major: number,
+  openIn: OpenIn,
+  signal: AbortSignal,
+): Promise<string[]> {
   const dropped: string[] = [];
   for (const { name } of await leftovers(session)) {
     signal.throwIfAborted();
     try {
-      await dropDatabase(session, name, major);
+      await dropScratch(session, name, major, openIn);
       dropped.push(name);
     } catch {
       signal.throwIfAborted();
     }
   }
   return dropped;
+}
+
+/**
+ * Drops a database of a drill, with the subscriptions that were restored into it, which would keep it. Throws what
+ * `pg` throws.
+ */
+export async function dropScratch(
+  session: Session,
+  name: string,
+  major: number,
+  openIn: OpenIn,
+): Promise<void> {
+  const subscriptions = await subscriptionsOf(session, name, major);
+  if (subscriptions.length > 0) {
+    await using inside = await openIn(name);
+    await forgetSubscriptions(inside, subscriptions);
+  }
+  await dropDatabase(session, name, major);
 }
 
 /** Looks for the locks in all databases, as they are held in whichever a drill has for its maintenance. */

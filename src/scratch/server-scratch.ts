@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { BackupError } from '../domain/errors.ts';
+import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { OpenScratch, ScratchDatabase, ScratchWish } from '../domain/restore-ports.ts';
 import { NEVER } from '../lib/abort.ts';
-import { describeTarget, resolveConnection } from '../postgres/connection-params.ts';
-import { dropDatabase } from '../postgres/drop-database.ts';
+import { type ConnectionParams, describeTarget, resolveConnection } from '../postgres/connection-params.ts';
 import { missingOnServer } from '../postgres/server-inventory.ts';
 import { readServerFacts } from '../postgres/server-facts.ts';
 import type { Session } from '../postgres/session.ts';
@@ -11,9 +10,11 @@ import { connectForLife } from './lasting-session.ts';
 import { assertExtensions } from './needs.ts';
 import { asNotProvable, notProvable } from './not-provable.ts';
 import { createScratchDatabase } from './scratch-database.ts';
-import { dropLeftovers, holdName, PREFIX } from './scratch-names.ts';
+import { dropLeftovers, dropScratch, holdName, type OpenIn, PREFIX } from './scratch-names.ts';
 import { urlOfDatabase } from './server-url.ts';
 
+/** The first server where a member of a role may not be allowed to act as it. */
+const SET_OPTION_MAJOR = 16;
 const WHAT = 'no database for the drill can be made on the configured server';
 
 export interface ServerScratchOptions {
@@ -46,9 +47,14 @@ export async function sweepServerScratch(
   signal: AbortSignal,
 ): Promise<string[]> {
   const { url, env = process.env } = options;
-  await using session = await connectForLife(await resolveConnection(url, env), env, signal);
+  const params = await resolveConnection(url, env);
+  await using session = await connectForLife(params, env, signal);
   const { major } = await readServerFacts(session);
-  return await dropLeftovers(session, major, signal);
+  return await dropLeftovers(session, major, openerOf(params, env), signal);
+}
+
+function openerOf(params: ConnectionParams, env: NodeJS.ProcessEnv): OpenIn {
+  return async (database) => await connectForLife({ ...params, database }, env, NEVER);
 }
 
 async function open(
@@ -62,22 +68,27 @@ async function open(
   const session = resources.use(await connectForLife(params, env, signal));
   const { version, major } = await readServerFacts(session);
   await assertFit(session, wish, version, major);
-  await dropLeftovers(session, major, signal);
+  const openIn = openerOf(params, env);
+  await dropLeftovers(session, major, openIn, signal);
   const name = `${PREFIX}${randomBytes(8).toString('hex')}`;
   await holdName(session, name, major);
   signal.throwIfAborted();
+  let left: string | undefined;
   resources.defer(async () => {
-    await dropDatabase(session, name, major)
+    await dropScratch(session, name, major, openIn)
       .catch(async () => {
         // The session was lost. What cannot be dropped now is dropped before the next drill.
         await using again = await connectForLife(params, env, NEVER);
-        await dropDatabase(again, name, major);
+        await dropScratch(again, name, major, openIn);
       })
-      .catch(() => undefined);
+      .catch((error: unknown) => {
+        left = `the database ${name} is still on the server at ${describeTarget(session.target)}: it could not be dropped (${toBackupError(error).message})`;
+      });
   });
   const { sameLocale, sameMoney, remarks } = await createScratchDatabase(session, name, wish.locale, major);
   signal.throwIfAborted();
   const missing = await missingOnServer(session, 'roles', wish.needs.roles);
+  const foreign = await foreignRoles(session, wish.needs.roles, major);
   const all = resources.move();
   return {
     url: urlOfDatabase(params, session.target, session.password, name),
@@ -86,8 +97,21 @@ async function open(
     sameLocale,
     sameMoney,
     missingRoles: missing,
+    foreignRoles: foreign,
+    left: () => left,
     [Symbol.asyncDispose]: async () => await all.disposeAsync(),
   };
+}
+
+/** Those of the roles that ours may not give anything to, nor act as. */
+async function foreignRoles(session: Session, roles: readonly string[], major: number): Promise<string[]> {
+  const right = major >= SET_OPTION_MAJOR ? 'SET' : 'MEMBER';
+  const rows = await session.query<{ name: string }>(
+    `SELECT rolname::text AS name FROM pg_catalog.pg_roles
+      WHERE rolname = ANY ($1::name[]) AND NOT pg_catalog.pg_has_role(current_user, oid, $2) ORDER BY 1`,
+    [roles, right],
+  );
+  return rows.map(({ name }) => name);
 }
 
 async function assertFit(session: Session, wish: ScratchWish, version: string, major: number): Promise<void> {

@@ -78,9 +78,33 @@ describe('a database for a drill, on a configured server', () => {
     expect(await databases()).toEqual([]);
   });
 
-  test('names the roles that the server does not have', async () => {
-    const made = await open({ needs: { ...NOTHING, roles: ['drill', 'nobody here', 'pg_monitor'] } });
+  test('names the roles that the server does not have, and those that its role may not act as', async () => {
+    const made = await open({ needs: { ...NOTHING, roles: ['drill', 'nobody here', 'poor'] } });
     expect(made.missingRoles).toEqual(['nobody here']);
+    expect(made.foreignRoles).toEqual(['poor']);
+  });
+
+  test('goes with the subscriptions that were restored into it', async () => {
+    const made = await open({}, cluster.url);
+    await runPsql(
+      cluster.binDir,
+      made.url,
+      "CREATE SUBSCRIPTION s CONNECTION 'host=/nowhere' PUBLICATION p WITH (connect = false, slot_name = 'of_another')",
+    );
+    await made[Symbol.asyncDispose]();
+    expect(await databases()).toEqual([]);
+    expect(made.left?.()).toBeUndefined();
+  });
+
+  test('says what is left of it when it cannot be dropped', async () => {
+    const made = await open();
+    const [name = ''] = await databases();
+    await cluster.psql('postgres', `ALTER DATABASE ${name} IS_TEMPLATE true`);
+    await made[Symbol.asyncDispose]();
+    expect(made.left?.()).toMatch(
+      /^the database cofre_drill_\w+ is still on the server at .*: .*template database/,
+    );
+    await cluster.psql('postgres', `ALTER DATABASE ${name} IS_TEMPLATE false; DROP DATABASE ${name}`);
   });
 
   test('goes also when the session that held it was ended', async () => {

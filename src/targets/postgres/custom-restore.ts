@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BackupError, toBackupError } from '../../domain/errors.ts';
+import { toBackupError } from '../../domain/errors.ts';
 import type { ByteStream } from '../../domain/ports.ts';
 import { assertSucceeded, childOutput, runChild } from '../../lib/child.ts';
 import type { Tool } from '../../postgres/tools.ts';
-import { programMessage } from './restore-errors.ts';
+import { programMessage, ProgramStoppedError } from './restore-errors.ts';
 import type { ProgramLogin } from './target-server.ts';
 import { selectEntries } from './toc-selection.ts';
 
@@ -67,9 +67,9 @@ export async function restoreParallel(
   } catch (error) {
     signal.throwIfAborted();
     if (exit.signal !== null || stderr === '') throw error;
-    const { hint = '' } = toBackupError(error);
+    const { hint } = toBackupError(error);
     const { text } = programMessage(stderr);
-    throw new BackupError('RESTORE_FAILED', `pg_restore stopped: ${text}`, { hint, cause: error });
+    throw new ProgramStoppedError(`pg_restore stopped: ${text}`, undefined, { hint, cause: error });
   }
 }
 

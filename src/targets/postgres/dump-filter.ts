@@ -84,7 +84,7 @@ export class DumpFilter {
   #unit(piece: Buffer, info: UnitInfo): void {
     const isCommand = info.isStart && piece[0] === BACKSLASH;
     if (isCommand) this.#backslashes += 1;
-    if (info.kind === 'meta' || this.#reader.backslashes !== this.#backslashes) throw unsafe(piece, info);
+    if (info.kind === 'meta' || this.#reader.backslashes !== this.#backslashes) throw unsafeUnit(piece, info);
     switch (info.kind) {
       case 'volatile':
         if (isCommand || this.#isDropping) this.#drop(piece, info);
@@ -165,10 +165,14 @@ export class DumpFilter {
   }
 }
 
-function unsafe(piece: Buffer, { kind }: UnitInfo): BackupError {
+function unsafeUnit(piece: Buffer, { kind }: UnitInfo): BackupError {
   const text = piece.toString('utf8', 0, 200).trim().split('\n').at(-1) ?? '';
-  const where = kind === 'meta' ? `the command "${text.slice(0, 80)}"` : 'a command';
-  return new BackupError('ARCHIVE_UNSAFE', `the archive holds ${where} of psql, which pg_dump never writes`, {
+  return unsafe(`${kind === 'meta' ? `the command "${text.slice(0, 80)}"` : 'a command'} of psql`);
+}
+
+/** @param what was found that is none of a dump's. */
+export function unsafe(what: string): BackupError {
+  return new BackupError('ARCHIVE_UNSAFE', `the archive holds ${what}, which pg_dump never writes`, {
     hint: 'Somebody changed the archive after it was written, in order to run a program where it is restored: find out who, and restore another one.',
   });
 }

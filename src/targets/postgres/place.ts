@@ -1,5 +1,6 @@
 import type { DatabaseLocale } from '../../domain/manifest.ts';
 import { dropDatabase } from '../../postgres/drop-database.ts';
+import { forgetSubscriptions, subscriptionsOf } from '../../postgres/subscriptions.ts';
 import { findOccupants } from './occupants.ts';
 import { endSessions } from './sessions.ts';
 import { createTargetDatabase } from './target-database.ts';
@@ -100,6 +101,10 @@ export async function dropAgain(
   try {
     await server.cleanUp(database, async (session) => {
       await endSessions(session, applicationName);
+      const subscriptions = await subscriptionsOf(session, database, major);
+      if (subscriptions.length > 0) {
+        await server.cleanUpIn(database, async (inside) => await forgetSubscriptions(inside, subscriptions));
+      }
       await dropDatabase(session, database, major);
     });
     return `the database "${database}" that was made for it was dropped again`;

@@ -4,13 +4,15 @@ import { BackupError, toBackupError } from '../../domain/errors.ts';
 import type { ByteStream } from '../../domain/ports.ts';
 import { assertSucceeded, type Child, type Exit, startChild } from '../../lib/child.ts';
 import type { Tool } from '../../postgres/tools.ts';
-import { DumpFilter } from './dump-filter.ts';
-import { programMessage } from './restore-errors.ts';
+import { DumpFilter, unsafe } from './dump-filter.ts';
+import { programMessage, ProgramStoppedError } from './restore-errors.ts';
 import { settingStatements } from './restore-session.ts';
 import type { ProgramLogin } from './target-server.ts';
 
 /** Of what psql prints, which is the results of `setval` and the like, its end. */
 const OUTPUT_TAIL_BYTES = 1_024;
+/** What psql says of a command of its own in a dump, after `\restrict`. */
+const RESTRICTED = /backslash commands are restricted/;
 /** The first minor of each major whose psql knows `\restrict`; all from 18 on do. */
 const RESTRICTING_MINORS = new Map([
   [13, 22],
@@ -112,6 +114,8 @@ async function startPsql(psql: Tool, login: ProgramLogin, signal: AbortSignal): 
       '-At',
       '-v',
       'ON_ERROR_STOP=1',
+      '-v',
+      'VERBOSITY=verbose',
       '--no-password',
       // Named, so that messages have line numbers.
       '--file=-',
@@ -155,10 +159,11 @@ function assertRestored(exit: Exit, stderr: string, linesBefore: number, signal:
     signal.throwIfAborted();
     // Killed from outside: that it was says more than what it printed before.
     if (exit.signal !== null || stderr === '') throw error;
-    const { text, line } = programMessage(stderr, linesBefore);
+    const { text, line, state } = programMessage(stderr, linesBefore);
     const where = line === undefined ? '' : ` at line ${line} of the archive`;
-    const { hint = '' } = toBackupError(error);
-    throw new BackupError('RESTORE_FAILED', `psql stopped${where}: ${text}`, { hint, cause: error });
+    if (RESTRICTED.test(text)) throw unsafe(`a command of psql${where}: ${text}`);
+    const { hint } = toBackupError(error);
+    throw new ProgramStoppedError(`psql stopped${where}: ${text}`, state, { hint, cause: error });
   }
 }
 

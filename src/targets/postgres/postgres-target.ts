@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { DumpNeeds } from '../../domain/dump-survey.ts';
+import type { BackupError } from '../../domain/errors.ts';
 import type { TableContents } from '../../domain/manifest.ts';
 import type { ByteStream } from '../../domain/ports.ts';
 import type {
@@ -55,26 +56,40 @@ export class PostgresTarget implements DatabaseTarget {
   }
 
   async look(signal: AbortSignal): Promise<DatabaseTargetState> {
-    return await lookAt(await this.#server(), signal);
+    return (await lookAt(await this.#server(), signal)).state;
   }
 
   async restore(raw: ByteStream, options: DatabaseRestoreOptions, signal: AbortSignal): Promise<string[]> {
     const server = await this.#server();
-    const state = await lookAt(server, signal);
+    const { state, superuser } = await lookAt(server, signal);
     refuseUnfitDatabase(state, options);
     const { binDir, spoolDirectory, scratch = false } = this.#options;
+    const failure = (error: unknown, left: string): BackupError =>
+      restoreError(signal.aborted ? signal.reason : error, { state: left, scratch, superuser });
     const applicationName = `cofre restore ${randomBytes(6).toString('hex')}`;
     await using stack = new AsyncDisposableStack();
     let restorer: Restorer;
     let place: Place;
     try {
       restorer = await openRestorer(
-        { server, state, raw, options, binDir, env: this.#env, spoolDirectory, applicationName, stack },
+        {
+          server,
+          state,
+          raw,
+          options,
+          binDir,
+          env: this.#env,
+          spoolDirectory,
+          applicationName,
+          stack,
+          needsStates: scratch && !superuser,
+          isNew: scratch || !state.exists || options.clean,
+        },
         signal,
       );
       place = await makePlace(server, state, options, signal);
     } catch (error) {
-      throw restoreError(signal.aborted ? signal.reason : error, 'nothing was changed', scratch);
+      throw failure(error, 'nothing was changed');
     }
     try {
       const remarks = await restorer(place.database);
@@ -83,7 +98,7 @@ export class PostgresTarget implements DatabaseTarget {
     } catch (error) {
       const ofPlain = error instanceof PlainRestoreError ? error : undefined;
       const aftermath = await place.abandon(applicationName, ofPlain?.committing ?? false);
-      throw restoreError(signal.aborted ? signal.reason : (ofPlain?.cause ?? error), aftermath, scratch);
+      throw failure(ofPlain?.cause ?? error, aftermath);
     }
   }
 
@@ -133,13 +148,22 @@ async function openAny(server: TargetServer, signal: AbortSignal): Promise<Sessi
   );
 }
 
-async function lookAt(server: TargetServer, signal: AbortSignal): Promise<DatabaseTargetState> {
+interface LookedAt {
+  state: DatabaseTargetState;
+  /** Whether the role may do everything. */
+  superuser: boolean;
+}
+
+async function lookAt(server: TargetServer, signal: AbortSignal): Promise<LookedAt> {
   const inside = await server.openIfExists(server.database, signal);
   await using session = inside ?? (await server.openBeside(server.database, signal));
   try {
     const { major, database, systemIdentifier } = await readServerFacts(session);
     const name = inside === undefined ? server.database : database;
-    return {
+    const [role] = await session.query<{ superuser: string }>(
+      "SELECT pg_catalog.current_setting('is_superuser') AS superuser",
+    );
+    const state = {
       description: server.describe(name),
       database: name,
       exists: inside !== undefined,
@@ -147,6 +171,7 @@ async function lookAt(server: TargetServer, signal: AbortSignal): Promise<Databa
       major,
       occupants: inside === undefined ? [] : await findOccupants(session, major),
     };
+    return { state, superuser: role?.superuser === 'on' };
   } catch (error) {
     signal.throwIfAborted();
     throw server.queryError(error, session);

@@ -1,5 +1,6 @@
 import { BackupError, type ErrorCode, toBackupError } from '../../domain/errors.ts';
 import { printable } from '../../domain/printable.ts';
+import { isLackState, stateOfMessage } from './lack-states.ts';
 
 /** What a program said, boiled down: no data of rows, which stand in DETAIL and CONTEXT. */
 export interface ProgramMessage {
@@ -7,22 +8,51 @@ export interface ProgramMessage {
   text: string;
   /** In the archive; psql only. */
   line?: number;
+  /** SQLSTATE; psql only. */
+  state?: string;
 }
 
 const ERROR_LINE = /^(?:psql:<stdin>:(\d+): |.*?: )?((?:ERROR|FATAL|PANIC): .*)$/m;
+/** What psql prints with VERBOSITY=verbose, in any language: `psql:<stdin>:7: FEHLER:  42501: …`. Notices as well. */
+const VERBOSE_LINE = /^psql:<stdin>:(\d+): (\p{L}+): +([0-9A-Z]{5}): (.*)$/gmu;
 /** A place within the data: the row itself follows behind the colon. */
 const COPY_CONTEXT = /^CONTEXT: +(COPY [^\n]*?, line \d+(?:, column [^\n:]*?)?)(?::|$)/m;
-const PSQL_LINE = /^psql:.*?:(\d+): (.*)$/m;
+const NO_ERROR = /^(?:WARNING|NOTICE|INFO|LOG|DEBUG)$/;
+const PSQL_LINE = /^psql:.*?:(\d+): (?!(?:WARNING|NOTICE|INFO|LOG|DEBUG):)(.*)$/m;
 
 /** @param linesBefore how many lines stood before the archive's first on psql's stdin. */
 export function programMessage(stderr: string, linesBefore = 0): ProgramMessage {
-  const error = ERROR_LINE.exec(stderr);
-  const own = error === null ? PSQL_LINE.exec(stderr) : null;
-  const number = Number(error?.[1] ?? own?.[1] ?? 0) - linesBefore;
+  const { said, at, state } = findError(stderr);
+  const number = at - linesBefore;
   const copy = COPY_CONTEXT.exec(stderr)?.[1];
-  const said = error?.[2] ?? own?.[2] ?? stderr.trim().split('\n').at(-1) ?? '';
   const text = printable(copy === undefined ? said : `${said} (${copy})`);
-  return { text, ...(number > 0 ? { line: number } : {}) };
+  return {
+    text,
+    ...(number > 0 ? { line: number } : {}),
+    ...(state === undefined ? {} : { state }),
+  };
+}
+
+function findError(stderr: string): { said: string; at: number; state?: string } {
+  const [, line, severity, state, message] =
+    // psql stops at the first error, so that is the last it prints.
+    [...stderr.matchAll(VERBOSE_LINE)].findLast(([, , word = '']) => !NO_ERROR.test(word)) ?? [];
+  if (state !== undefined) return { said: `${severity}:  ${message}`, at: Number(line), state };
+  const error = ERROR_LINE.exec(stderr);
+  if (error !== null) return { said: error[2] ?? '', at: Number(error[1] ?? 0) };
+  const own = PSQL_LINE.exec(stderr);
+  return { said: own?.[2] ?? stderr.trim().split('\n').at(-1) ?? '', at: Number(own?.[1] ?? 0) };
+}
+
+/** What a program was told by the server about the archive, or by itself. */
+export class ProgramStoppedError extends BackupError {
+  /** Of what the server said; undefined where the program does not print it. */
+  readonly sqlState: string | undefined;
+
+  constructor(message: string, sqlState: string | undefined, options: BackupErrorOptions) {
+    super('RESTORE_FAILED', message, options);
+    this.sqlState = sqlState;
+  }
 }
 
 /** What a server may lack for an archive: a pattern in its message, and the lack in words. */
@@ -103,6 +133,10 @@ const HINTS: readonly [RegExp, string][] = [
   ],
   [/is being accessed by other users/, 'End the sessions in the database and try again.'],
   [
+    /in a read-only transaction|during recovery/,
+    'Restore to the primary server, when this one is a standby; else turn default_transaction_read_only off for this database (ALTER DATABASE … SET) and for the role (ALTER ROLE … SET), or restore into a new database with `--create`.',
+  ],
+  [
     /has no equivalent in encoding|invalid byte sequence for encoding|encoding ".+?" does not match/,
     'Restore into a database with the encoding of the source; `--create` makes one.',
   ],
@@ -143,12 +177,18 @@ const OWN_CODES = new Set<ErrorCode>([
 const FROM_OUTSIDE =
   /^(?:psql|pg_restore) (?:was killed by |stopped(?: at line \d+ of the archive)?: (?!ERROR:).*(?:terminating connection|server closed the connection|connection to server was lost|SSL connection has been closed|could not (?:receive data from|send data to) server|no connection to the server|before or while processing the request|a worker process died))/;
 
-/**
- * A restore that failed. What already is a BackupError of its own kind keeps its code; the state is added to all.
- * @param state of the target, a sentence's part: `nothing was changed`.
- * @param scratch whether it is a drill, for which a lack of the server, or what ended it, is NOT_PROVABLE.
- */
-export function restoreError(thrown: unknown, state: string, scratch: boolean): BackupError {
+export interface RestoreErrorOptions {
+  /** Of the target, a sentence's part: `nothing was changed`. */
+  state: string;
+  /** Whether it is a drill, for which all that says nothing of the archive is NOT_PROVABLE. */
+  scratch: boolean;
+  /** Whether the role that restores may do everything. */
+  superuser: boolean;
+}
+
+/** A restore that failed. What already is a BackupError of its own kind keeps its code; the state is added to all. */
+export function restoreError(thrown: unknown, options: RestoreErrorOptions): BackupError {
+  const { state, scratch } = options;
   const error = toBackupError(thrown);
   const missing = lacks(error.message);
   const words = missing === undefined ? '' : `; this server lacks ${missing}`;
@@ -164,4 +204,21 @@ export function restoreError(thrown: unknown, state: string, scratch: boolean): 
     path: error.path,
     cause: thrown,
   });
+}
+
+/** What an archive can be blamed for: that it does not restore, or ends early. */
+const OF_ARCHIVE = new Set<ErrorCode>(['RESTORE_FAILED', 'DUMP_TRUNCATED', 'DUMP_EMPTY']);
+/** SQLSTATEs of what a function in the archive raises, whatever its words are. */
+const RAISED = /^P0/;
+
+/** The code of a drill's error: what was not said of a statement of the archive is not the archive's. */
+function drillCode(error: BackupError, missing: string | undefined, superuser: boolean): ErrorCode {
+  // A fault of ours, which is to be looked at.
+  if (error.code === 'INTERNAL') return 'INTERNAL';
+  if (!OF_ARCHIVE.has(error.code) || FROM_OUTSIDE.test(error.message)) return 'NOT_PROVABLE';
+  const said = error instanceof ProgramStoppedError ? error : undefined;
+  if (said?.sqlState !== undefined && RAISED.test(said.sqlState)) return 'RESTORE_FAILED';
+  const sqlState = said === undefined ? undefined : (said.sqlState ?? stateOfMessage(said.message));
+  const isLack = missing !== undefined || (sqlState !== undefined && isLackState(sqlState, { superuser }));
+  return isLack ? 'NOT_PROVABLE' : 'RESTORE_FAILED';
 }

@@ -3,6 +3,9 @@ import type { DatabaseLocale } from '../../domain/manifest.ts';
 import { isLocaleRefusal } from '../../postgres/create-database.ts';
 import type { Session } from '../../postgres/session.ts';
 
+/** Locales in which a server speaks English. */
+const ENGLISH = /^(?:$|C\b|POSIX$|en)/;
+
 /** How the sessions that restore must begin. */
 export interface RestoreSession {
   /** Names of all parameters of the server. */
@@ -13,10 +16,13 @@ export interface RestoreSession {
   remarks: string[];
 }
 
-/** @param session in the database that is restored into, as the role that restores. */
+/**
+ * @param session in the database that is restored into, as the role that restores.
+ * @param isNew whether that was made for the restore: nobody meant it to be read-only.
+ */
 export async function prepareSession(
   session: Session,
-  locale: DatabaseLocale | undefined,
+  { locale, isNew }: { locale: DatabaseLocale | undefined; isNew: boolean },
 ): Promise<RestoreSession> {
   const rows = await session.query<{ name: string; setting: string | null }>(
     'SELECT lower(name) AS name, setting FROM pg_catalog.pg_settings',
@@ -26,6 +32,15 @@ export async function prepareSession(
   const remarks: string[] = [];
   // Without it, an element of an array that is NULL becomes the text "NULL".
   if (found.get('array_nulls') === 'off') settings.set('array_nulls', 'on');
+  if (isNew && found.get('default_transaction_read_only') === 'on') {
+    settings.set('default_transaction_read_only', 'off');
+  }
+  // What it says is read. Others may not set this.
+  const [role] = await session.query<{ superuser: string }>(
+    "SELECT pg_catalog.current_setting('is_superuser') AS superuser",
+  );
+  const isEnglish = ENGLISH.test(found.get('lc_messages') ?? '');
+  if (role?.superuser === 'on' && !isEnglish) settings.set('lc_messages', 'C');
   const monetary = locale?.monetary;
   if (monetary !== undefined && found.get('lc_monetary') !== monetary) {
     try {

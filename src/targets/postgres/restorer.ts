@@ -28,6 +28,10 @@ export interface RestorerParts {
   applicationName: string;
   /** What is held until the restore is over. */
   stack: AsyncDisposableStack;
+  /** Whether an error must come with its SQLSTATE, which psql prints and pg_restore does not. */
+  needsStates: boolean;
+  /** Whether the database that is restored into is made for the restore. */
+  isNew: boolean;
 }
 
 /**
@@ -66,7 +70,8 @@ async function openArchive(
   const neededBy = `an archive of pg_dump ${options.toolMajor}`;
   const pgRestore = await findTool('pg_restore', options.toolMajor, { binDir, env, signal, neededBy });
   // One that is newer than the server sends it settings it does not know: these are filtered on the way to psql.
-  const psql = pgRestore.major > state.major ? await findPsql(parts, signal) : undefined;
+  const needsPsql = parts.needsStates || pgRestore.major > state.major;
+  const psql = needsPsql ? await findPsql(parts, signal) : undefined;
   const directory = stack.use(await parts.spoolDirectory()).path;
   const file = await unpack(vouched(raw, signal), options.raw_size, directory, signal);
   const childEnv = server.login(state.database, pgRestore.major, applicationName).env;
@@ -109,12 +114,12 @@ async function viaPsql(
 }
 
 async function prepare(
-  { server, options }: RestorerParts,
+  { server, options, isNew }: RestorerParts,
   database: string,
   signal: AbortSignal,
 ): Promise<RestoreSession> {
   await using session = await server.open(database, signal);
-  return await prepareSession(session, options.locale);
+  return await prepareSession(session, { locale: options.locale, isNew });
 }
 
 /** One as new as the server where there is one, else any: psql sends what it is given to a server of any version. */

