@@ -101,10 +101,6 @@ export interface ScratchDatabase extends AsyncDisposable {
   readonly foreignRoles?: string[];
   /** Once it is disposed of: what could not be thrown away, and why. */
   left?(): string | undefined;
-  /** Wished for and there, but not for its role to act as, or to give anything to. Absent: none. */
-  readonly foreignRoles?: string[];
-  /** Once it is disposed of: what could not be thrown away, and why. */
-  left?(): string | undefined;
   /** What a server of ours last said, if it has ended by itself: why a restore lost it. */
   lastWords?(): string | undefined;
   /** Of a server of ours: an empty directory for a tablespace, gone with all the rest. */

@@ -2,7 +2,6 @@ import { BackupError, type ErrorCode, isStop } from '../domain/errors.ts';
 import type { Proof } from '../domain/manifest.ts';
 import type { ScratchDatabase } from '../domain/restore-ports.ts';
 import type { EngineContext } from './context.ts';
-import type { EngineContext } from './context.ts';
 
 /** What a drill found, before it is recorded. */
 export type DrillFinding = Omit<Proof, 'at' | 'duration_ms'> & {

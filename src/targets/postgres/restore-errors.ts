@@ -1,4 +1,10 @@
-import { BackupError, type ErrorCode, toBackupError } from '../../domain/errors.ts';
+import {
+  BackupError,
+  type BackupErrorOptions,
+  type ErrorCode,
+  isStop,
+  toBackupError,
+} from '../../domain/errors.ts';
 import { printable } from '../../domain/printable.ts';
 import { isLackState, stateOfMessage } from './lack-states.ts';
 
@@ -163,8 +169,6 @@ const OWN_CODES = new Set<ErrorCode>([
   'ARCHIVE_UNSAFE',
   'SPACE_LOW',
   'DISK_FULL',
-  'CANCELLED',
-  'TIMEOUT',
   'TARGET_REFUSED',
   'TOOL_MISSING',
   'SERVER_TOO_NEW',
@@ -193,11 +197,9 @@ export function restoreError(thrown: unknown, options: RestoreErrorOptions): Bac
   const missing = lacks(error.message);
   const words = missing === undefined ? '' : `; this server lacks ${missing}`;
   const message = `${error.message}${words}; ${state}`;
-  const code = OWN_CODES.has(error.code)
-    ? error.code
-    : scratch && (missing !== undefined || FROM_OUTSIDE.test(error.message))
-      ? 'NOT_PROVABLE'
-      : 'RESTORE_FAILED';
+  const keeps = isStop(error.code) || OWN_CODES.has(error.code);
+  const ofRestore = scratch ? drillCode(error, missing, options.superuser) : 'RESTORE_FAILED';
+  const code = keeps ? error.code : ofRestore;
   const hint = hintOf(error.message) ?? error.hint;
   return new BackupError(code, message, {
     hint,
