@@ -6,6 +6,7 @@ import type { ArchiveType } from '../domain/manifest.ts';
 import type { ByteStream, Key, Leftover, StagedObject, Store, StoredObject } from '../domain/ports.ts';
 import { renameDurably, syncDirectory } from '../lib/atomic-file.ts';
 import { openOwnFileToRead } from '../lib/owned-file.ts';
+import { EarlyFlush } from './early-flush.ts';
 import { adoptFile, FILE_MODE, type Owner } from '../lib/ownership.ts';
 
 /** What is gathered before a write: fewer, larger system calls. */
@@ -193,22 +194,29 @@ async function* readFile(
 /** Writes the stream and returns its bytes. Checks the signal between chunks, each of which is copied. */
 async function writeAll(file: FileHandle, payload: ByteStream, signal: AbortSignal): Promise<number> {
   const gathered = Buffer.allocUnsafeSlow(WRITE_BYTES);
+  const flushing = new EarlyFlush(file);
   let filled = 0;
   let total = 0;
-  for await (const chunk of payload) {
-    signal.throwIfAborted();
-    for (let at = 0; at < chunk.length; ) {
-      const copied = chunk.copy(gathered, filled, at);
-      at += copied;
-      filled += copied;
-      total += copied;
-      if (filled < WRITE_BYTES) continue;
-      await writeWhole(file, gathered);
-      filled = 0;
+  try {
+    for await (const chunk of payload) {
+      signal.throwIfAborted();
+      for (let at = 0; at < chunk.length; ) {
+        const copied = chunk.copy(gathered, filled, at);
+        at += copied;
+        filled += copied;
+        total += copied;
+        if (filled < WRITE_BYTES) continue;
+        await writeWhole(file, gathered);
+        flushing.wrote(filled);
+        filled = 0;
+      }
     }
+    await writeWhole(file, gathered.subarray(0, filled));
+    signal.throwIfAborted();
+  } finally {
+    await flushing.end();
   }
-  await writeWhole(file, gathered.subarray(0, filled));
-  signal.throwIfAborted();
+  flushing.assertSucceeded();
   return total;
 }
 

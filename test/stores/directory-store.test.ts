@@ -1,7 +1,17 @@
 import { execFileSync } from 'node:child_process';
-import { link, mkdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  link,
+  mkdir,
+  open as openFile,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { Key } from '../../src/domain/ports.ts';
 import { DirectoryStore } from '../../src/stores/directory-store.ts';
 import { describeStore, modeOf, onDisk } from '../contract/store.ts';
@@ -77,4 +87,28 @@ test('a directory of archives may be a link to another disk', async () => {
   await writeFile(join(other, FILENAME), 'x');
   expect(await readAll(store)).toBe('x');
   expect(await store.list('database')).toEqual([{ key: KEY, size: 1 }]);
+});
+
+test('a flush that fails while there is more to write fails the archive, and leaves nothing', async () => {
+  const { store, root } = await open();
+  const probe = await openFile(process.execPath, 'r');
+  const handles = Object.getPrototypeOf(probe) as { datasync: () => Promise<void> };
+  await probe.close();
+  const { datasync } = handles;
+  // The system tells of a lost write once, whoever flushes next.
+  handles.datasync = async () => {
+    handles.datasync = datasync;
+    throw Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO', syscall: 'fdatasync' });
+  };
+  onTestFinished(() => {
+    handles.datasync = datasync;
+  });
+  const large = async function* () {
+    for (let count = 0; count < 80; count += 1) yield Buffer.alloc(1024 * 1024, count);
+  };
+  await expect(store.stage(KEY, large(), NO_ABORT)).rejects.toMatchObject({
+    code: 'IO_FAILED',
+    message: expect.stringContaining('EIO') as string,
+  });
+  expect(await readdir(join(root, 'database'))).toEqual([]);
 });
