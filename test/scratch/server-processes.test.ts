@@ -6,6 +6,10 @@ import { expect, test } from 'vitest';
 import { endServersIn, serverProcessesIn } from '../../src/scratch/server-processes.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
 
+async function idsIn(directory: string): Promise<number[]> {
+  return (await serverProcessesIn(directory)).map(({ pid }) => pid);
+}
+
 test('a pg_dump that dumps into a directory is ended with what is in it, and no other', async () => {
   const directory = await temporaryDirectory();
   const program = join(directory, 'pg_dump');
@@ -17,10 +21,12 @@ test('a pg_dump that dumps into a directory is ended with what is in it, and no 
   const dumpers = [mine, other].map((path) => spawn(program, [`--file=${path}/w/dump`], { detached: true }));
   try {
     await Promise.all(dumpers.map(async ({ stdout }) => await once(stdout, 'data')));
-    expect((await serverProcessesIn(mine)).map(({ pid }) => pid)).toEqual([dumpers[0]?.pid]);
+    // What the script starts is called as it is for a moment.
+    await expect.poll(async () => await idsIn(mine)).toEqual([dumpers[0]?.pid]);
+    await expect.poll(async () => await idsIn(other)).toEqual([dumpers[1]?.pid]);
     await endServersIn(mine);
-    expect(await serverProcessesIn(mine)).toEqual([]);
-    expect((await serverProcessesIn(other)).map(({ pid }) => pid)).toEqual([dumpers[1]?.pid]);
+    expect(await idsIn(mine)).toEqual([]);
+    expect(await idsIn(other)).toEqual([dumpers[1]?.pid]);
   } finally {
     for (const dumper of dumpers) dumper.kill('SIGTERM');
   }
