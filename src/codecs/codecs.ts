@@ -8,10 +8,7 @@ import { through, throughDecoder } from './stream-codec.ts';
 /** What zlib hands out at once; its default of 16 KiB costs a thread-pool round trip per 16 KiB. */
 const CHUNK_BYTES = 512 * 1024;
 
-/**
- * Some chunks may wait before and behind the transform: by default one that is larger than 64 KiB is taken in only when
- * the one before is done, and then whoever makes the chunks and the thread that codes them take turns.
- */
+/** Some chunks may wait behind the transform, so that the thread that codes need not wait for whoever takes them. */
 const BUFFERED = { chunkSize: CHUNK_BYTES, highWaterMark: 4 * CHUNK_BYTES };
 
 /** 128 MiB: the longest window that `zstd -d` and Node's decoder accept without being told to. */
