@@ -10,8 +10,8 @@ export interface HealthReport {
   /** Why the status is not `ok`, for people. */
   problems: string[];
   /**
-   * What needs a look without being a failure of backups: anomalies, archives that do not verify or failed their
-   * drill, a retention held back.
+   * What needs a look without being a failure of backups: anomalies, archives that do not verify, that failed their
+   * drill or could not be drilled here, a retention held back.
    */
   warnings: string[];
   jobs: JobHealth[];
@@ -87,12 +87,18 @@ export function problemsOf(jobs: readonly JobHealth[], series: readonly SeriesHe
 }
 
 /**
- * What the archives warn of: each that failed its drill or does not verify, and newest ones that hold less than
- * those before.
+ * What the archives warn of: each that failed its drill or does not verify, newest ones that hold less than those
+ * before, and a latest drill that this machine could not do.
  */
 export function warningsOf(series: readonly SeriesHealth[]): string[] {
   return series.flatMap(({ newest, anomaly, faulty, proof }) => [
     ...(proof?.failed ?? []).map((filename) => `${filename} failed its drill`),
+    // A proof that someone counts on and that this machine never gives.
+    ...(proof?.verdict === 'not provable here'
+      ? [
+          `${proof.filename} was not provable here; \`cofre show ${proof.filename}\` says what this machine lacks`,
+        ]
+      : []),
     ...faulty.map((filename) => `${filename} does not verify`),
     ...(anomaly === null
       ? []

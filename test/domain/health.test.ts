@@ -65,3 +65,21 @@ test('each archive that does not verify and an anomaly of a newest one is a warn
   ]);
   expect(problemsOf([], [shrunk])).toEqual([]);
 });
+
+test('a latest drill that this machine could not do is a warning, and no problem', () => {
+  const proof = {
+    filename: 'a.sql.gz',
+    verdict: 'not provable here' as const,
+    at: '2026-11-20T03:00:00.000Z',
+    proven_at: null,
+    proven_age: null,
+    recovery_ms: null,
+    failing: false,
+    failed: [],
+  };
+  expect(warningsOf([{ ...SERIES, proof }])).toEqual([
+    'a.sql.gz was not provable here; `cofre show a.sql.gz` says what this machine lacks',
+  ]);
+  expect(problemsOf([], [{ ...SERIES, proof }])).toEqual([]);
+  expect(warningsOf([{ ...SERIES, proof: { ...proof, verdict: 'proven' } }])).toEqual([]);
+});
