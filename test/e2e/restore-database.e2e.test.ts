@@ -73,6 +73,7 @@ describe('a database with one of everything', () => {
         expect.stringMatching(`^verified ${filename} \\(.*\\): 19 tables with`),
       ]),
       restored: { tables: 19, rows: 1_719 },
+      compared: true,
       differences: [],
       duration_ms: expect.any(Number),
     });
@@ -128,7 +129,7 @@ describe('the target', () => {
     const args = [bed.nameOf('shop_custom'), '--to', target.urlOf('live'), '--clean'];
     const planned = await bed.restore([...args, '--dry-run']);
     expect(planned.answer.steps?.join('\n')).toMatch(
-      /restore \S+ into a new database beside live at .*\nput it in the place of live at .*, which holds table public.old\n/,
+      /would restore \S+ into a new database beside live at .*\nwould put it in the place of live at .*, which holds table public.old\n/,
     );
     const { status, answer } = await bed.restore(args);
     expect(answer.error).toBeUndefined();
