@@ -42,13 +42,13 @@ export class Restoring implements RestoreAdapters {
   }
 
   openDatabase(place: DatabasePlace, { scratch }: OpenDatabaseOptions): DatabaseTarget {
-    const { url, binDir, makeTablespaceDirectory } = place;
+    const { url, binDir } = place;
     return new PostgresTarget({
       url,
       binDir,
       spoolDirectory: async () => makeScratchDirectory(await this.#directory()),
       scratch,
-      tablespaceDirectory: makeTablespaceDirectory?.bind(place),
+      tablespaceDirectory: place.makeTablespaceDirectory?.bind(place),
       ...(scratch ? ofScratch() : {}),
     });
   }
