@@ -1,8 +1,10 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Readable, Writable } from 'node:stream';
+import type { Socket } from 'node:net';
+import { Readable, type Writable } from 'node:stream';
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import { gather } from './gather.ts';
+import { OutputSocket } from './output-socket.ts';
 
 /** How much of a child's stderr is kept for messages: its end, where the reason stands. */
 const STDERR_TAIL_BYTES = 8_192;
@@ -11,7 +13,8 @@ const STDOUT_BYTES = 1024 * 1024;
 /** After SIGTERM a child has this long before SIGKILL. */
 const KILL_GRACE_MS = 5_000;
 
-type PipedProcess = ChildProcessByStdio<Writable | null, Readable, Readable>;
+/** Its stdout is null where another one was given. */
+type PipedProcess = ChildProcessByStdio<Writable | null, Readable | null, Readable>;
 
 export interface ChildOptions {
   /** Absolute path or a name looked up on the PATH of `env`. */
@@ -21,6 +24,8 @@ export interface ChildOptions {
   cwd?: string;
   signal: AbortSignal;
   stdin?: 'ignore' | 'pipe';
+  /** In place of a pipe. Then `exited` does not wait until whoever holds it has closed it. */
+  stdout?: Socket;
   /** Shown in messages instead of the command, such as `pg_dump`. */
   label?: string;
   /**
@@ -61,7 +66,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   const process_ = spawn(options.command, options.args, {
     env: options.env,
     cwd: options.cwd,
-    stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe'],
+    stdio: [options.stdin ?? 'ignore', options.stdout ?? 'pipe', 'pipe'],
     detached: true,
   }) as PipedProcess;
   const exited = exitOf(process_);
@@ -85,7 +90,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     killGroup(process_, 'SIGTERM');
     killTimer = setTimeout(() => killGroup(process_, 'SIGKILL'), KILL_GRACE_MS);
     // A reader that stalled must not keep the child's pipe full while it is asked to end.
-    process_.stdout.resume();
+    process_.stdout?.resume();
   };
   options.signal.addEventListener('abort', kill, { once: true });
   if (options.signal.aborted) kill();
@@ -101,7 +106,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
       ended = killTimer === undefined;
       pipesTimer = setTimeout(
         () => {
-          process_.stdout.destroy();
+          process_.stdout?.destroy();
           process_.stderr.destroy();
         },
         pipesAfterExit_ms + (ended ? 0 : KILL_GRACE_MS),
@@ -119,7 +124,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   process_.stdin?.on('error', () => undefined);
   return {
     pid: process_.pid ?? -1,
-    stdout: process_.stdout,
+    stdout: process_.stdout ?? Readable.from([]),
     stdin: process_.stdin,
     stderrTail: tail,
     exited,
@@ -129,13 +134,18 @@ export async function startChild(options: ChildOptions): Promise<Child> {
 
 /**
  * What a program writes to stdout, as a stream whose end means that it exited with status 0: any other end
- * throws TOOL_FAILED (or the reason of the abort) after the last byte. The child is gone when it settles.
+ * throws TOOL_FAILED (or the reason of the abort) after the last byte. The child is gone when it settles. A chunk is
+ * valid until the next one is asked for.
  */
 export async function* childOutput(options: ChildOptions): AsyncGenerator<Buffer, void, undefined> {
-  const child = await startChild(options);
   const label = options.label ?? options.command;
+  options.signal.throwIfAborted();
+  const socket = await OutputSocket.open();
+  let child: Child | undefined;
   try {
-    yield* gather(child.stdout);
+    child = await startChild({ ...options, ...(socket === undefined ? {} : { stdout: socket.theirs }) });
+    socket?.theirs.destroy();
+    yield* socket === undefined ? gather(child.stdout) : socket.batches();
     const exit = await child.exited;
     // A program that answers SIGTERM with status 0 has not written everything.
     options.signal.throwIfAborted();
@@ -144,8 +154,9 @@ export async function* childOutput(options: ChildOptions): AsyncGenerator<Buffer
     options.signal.throwIfAborted();
     throw toBackupError(error, label);
   } finally {
-    child.kill();
-    await child.exited;
+    socket?.destroy();
+    child?.kill();
+    await child?.exited;
   }
 }
 
