@@ -7,7 +7,12 @@ import type {
   ScratchDirectory,
   TreeExaminer,
 } from './domain/restore-ports.ts';
-import type { DatabasePlace, OpenDatabaseOptions, RestoreAdapters } from './engine/restore-adapters.ts';
+import type {
+  DatabasePlace,
+  DumpSelection,
+  OpenDatabaseOptions,
+  RestoreAdapters,
+} from './engine/restore-adapters.ts';
 import { withoutLibpqVariables } from './postgres/libpq-program.ts';
 import { clusterScratch } from './scratch/cluster-scratch.ts';
 import { makeScratchDirectory } from './scratch/scratch-directory.ts';
@@ -86,8 +91,13 @@ export class Restoring implements RestoreAdapters {
     return [...directories, ...(await sweepServerScratch({ url, ...ofScratch() }, signal))];
   }
 
-  openDump({ url, binDir }: DatabasePlace, format: Parameters<RestoreAdapters['openDump']>[1]): Source {
+  openDump(
+    { url, binDir }: DatabasePlace,
+    format: Parameters<RestoreAdapters['openDump']>[1],
+    { schemas = [], tablesOf = [] }: DumpSelection,
+  ): Source {
     return new PostgresSource({
+      include: { schemas: schemas.map(patternOf), tables: tablesOf.map((name) => `${patternOf(name)}.*`) },
       name: RESTORED,
       url,
       // What a dump in the directory format holds, one in the custom format holds too, in a single stream.
@@ -106,6 +116,11 @@ export class Restoring implements RestoreAdapters {
   async #directory(): Promise<string> {
     return this.#scratch.directory ?? (await defaultScratchParent());
   }
+}
+
+/** That pg_dump takes for this name and no other. */
+function patternOf(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
 }
 
 /** Of places to throw away, whose URLs say everything: the variables of libpq are about other servers. */

@@ -1,4 +1,4 @@
-import type { DumpNeeds } from './dump-survey.ts';
+import type { DumpNeeds, DumpSchemas } from './dump-survey.ts';
 import type { ArchiveFormat, DatabaseLocale, FileRemark, FilesContents, TableContents } from './manifest.ts';
 import type { ByteStream } from './ports.ts';
 import type { TreeEntry } from './tree-listing.ts';
@@ -12,7 +12,7 @@ export interface DatabaseTargetState {
   /** Of the cluster; absent where the role may not ask. */
   system_identifier?: string;
   major: number;
-  /** What it holds of its users, named for people: `table public.orders`, `schema shop`. Empty: nothing. */
+  /** What it holds of its users but schemas, named for people: `table public.orders`. Empty: nothing. */
   occupants: string[];
 }
 
@@ -36,6 +36,8 @@ export interface DatabaseRestoreOptions {
   /** Custom and directory format: restore these and nothing else. */
   schemas: readonly string[];
   tables: readonly string[];
+  /** Of the whole archive, by its survey. */
+  dumpSchemas: DumpSchemas;
 }
 
 /** What applying roles and tablespaces did. */
@@ -64,6 +66,11 @@ export interface DatabaseTarget {
    * server lacks what the archive needs, with a message that says in what state the target is.
    */
   restore(raw: ByteStream, options: DatabaseRestoreOptions, signal: AbortSignal): Promise<string[]>;
+  /** Those of the tables whose names are taken in the database, by whatever. */
+  existing<T extends Pick<TableContents, 'schema' | 'name'>>(
+    tables: readonly T[],
+    signal: AbortSignal,
+  ): Promise<T[]>;
   /** Rows of each table, in the same order; undefined for a table that is not there. */
   countRows(
     tables: readonly Pick<TableContents, 'schema' | 'name'>[],

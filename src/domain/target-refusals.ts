@@ -16,7 +16,7 @@ import type {
 /** Throws TARGET_REFUSED for a database that is missing, or that holds something, unless that is what was asked for. */
 export function refuseUnfitDatabase(
   { description, exists, occupants }: Pick<DatabaseTargetState, 'description' | 'exists' | 'occupants'>,
-  { create, clean }: Pick<DatabaseRestoreOptions, 'create' | 'clean'>,
+  { create, clean, schemas, tables }: Pick<DatabaseRestoreOptions, 'create' | 'clean' | 'schemas' | 'tables'>,
 ): void {
   const refuse = (message: string, hint: string): never => {
     throw new BackupError('TARGET_REFUSED', message, { path: description, hint });
@@ -29,10 +29,12 @@ export function refuseUnfitDatabase(
       'Leave `--create` out to restore into it while it is empty, or add `--clean` to put the archive in its place.',
     );
   }
+  // What was chosen goes beside what is there.
+  if (schemas.length > 0 || tables.length > 0) return;
   if (occupants.length > 0) {
     refuse(
       `the database ${description} is not empty: it holds ${describeSome(occupants)}`,
-      'Restore into another database (`--create` makes one), or add `--clean` to put the archive in the place of what is there, once it is restored.',
+      'Restore into another database (`--create` makes one), or add `--clean` to put the archive in the place of what is there, once it is restored. Tables that are not there can be added with `--schema` and `--table`, in the custom and directory format.',
     );
   }
 }

@@ -1,5 +1,5 @@
 import { isGlobalsSource } from '../domain/archive-name.ts';
-import type { DumpSurvey } from '../domain/dump-survey.ts';
+import type { DumpSchemas, DumpSurvey } from '../domain/dump-survey.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import { type Manifest, tableKey } from '../domain/manifest.ts';
 import type { ByteStream } from '../domain/ports.ts';
@@ -17,6 +17,7 @@ import {
 } from './drill-finding.ts';
 import { elapsedSince } from './elapsed.ts';
 import { drillGlobals } from './drill-globals.ts';
+import type { DumpSelection } from './restore-adapters.ts';
 import { describeSome, plural } from '../domain/plural.ts';
 import { printable } from '../domain/printable.ts';
 import { majorOf } from '../domain/server-version.ts';
@@ -24,6 +25,8 @@ import { surveyDump, surveyRows, surveyVerified } from './survey-archive.ts';
 
 /** Connections that restore an archive in the custom format. */
 const JOBS = 2;
+/** The schema that every new database has. */
+const PUBLIC = 'public';
 
 /**
  * Proves the archive of a database: it is read and held against its manifest, restored into a database that is
@@ -46,6 +49,8 @@ class DatabaseDrill {
   readonly #onProgress: OnDrillProgress;
   readonly #startedAt: Date;
   readonly #versions: Record<string, string>;
+  /** Of the restore. */
+  #remarks: readonly string[] = [];
 
   constructor(context: EngineContext, manifest: Manifest, signal: AbortSignal, onProgress: OnDrillProgress) {
     this.#context = context;
@@ -67,7 +72,7 @@ class DatabaseDrill {
     const opened = await this.#context.restoring.openScratch(wish, this.#signal);
     return await thrownAway(this.#context, opened, async (scratch) => {
       this.#versions.server = scratch.server_version;
-      const fault = await this.#restore(scratch);
+      const fault = await this.#restore(archive, scratch);
       if (fault !== undefined) return fault;
       const recovery_ms = elapsedSince(this.#context.clock, this.#startedAt);
       return { ...(await this.#compare(archive, scratch)), recovery_ms };
@@ -75,12 +80,12 @@ class DatabaseDrill {
   }
 
   /** A finding when it does not restore. */
-  async #restore(scratch: ScratchDatabase): Promise<DrillFinding | undefined> {
+  async #restore(archive: DumpSurvey, scratch: ScratchDatabase): Promise<DrillFinding | undefined> {
     const { format, raw_size, tool_version } = this.#manifest;
     const target = this.#context.restoring.openDatabase(scratch, { scratch: true });
     const raw = this.#raw(tellingStep(this.#onProgress, 'restore', raw_size));
     try {
-      await target.restore(
+      this.#remarks = await target.restore(
         raw,
         {
           format,
@@ -93,6 +98,7 @@ class DatabaseDrill {
           owners: hasAllRoles(scratch),
           schemas: [],
           tables: [],
+          dumpSchemas: archive.schemas,
         },
         this.#signal,
       );
@@ -111,7 +117,7 @@ class DatabaseDrill {
   }
 
   async #compare(archive: DumpSurvey, scratch: ScratchDatabase): Promise<DrillFinding> {
-    const restored = await this.#dumpAgain(scratch);
+    const restored = await this.#dumpAgain(archive, scratch);
     if (restored.tool_version !== undefined) this.#versions.pg_dump = restored.tool_version;
     const reordered = new Set(tablesInOtherOrder(archive, restored).map(tableKey));
     const compared = reordered.size === 0 ? archive : await this.#surveyRows(reordered);
@@ -130,10 +136,10 @@ class DatabaseDrill {
   }
 
   /** The survey of a dump of what was restored, with a digest of the rows in any order. */
-  async #dumpAgain({ url, binDir }: ScratchDatabase): Promise<DumpSurvey> {
+  async #dumpAgain({ schemas }: DumpSurvey, { url, binDir }: ScratchDatabase): Promise<DumpSurvey> {
     const { format, raw_size } = this.#manifest;
     if (format === 'tar') throw new BackupError('INTERNAL', 'an archive of a database is no tree of files');
-    const source = this.#context.restoring.openDump({ url, binDir }, format);
+    const source = this.#context.restoring.openDump({ url, binDir }, format, selectionOf(schemas));
     const capture = await source.capture(this.#signal);
     const archive = {
       format: source.format,
@@ -184,7 +190,8 @@ class DatabaseDrill {
         ? [`${plural(rewritten, 'definition')} written with other casts or parentheses`]
         : []),
       ...describeMissing(scratch),
-      ...scratch.remarks,
+      // A locale that is missing is told of by both.
+      ...new Set([...scratch.remarks, ...this.#remarks]),
     ].join('; ');
   }
 
@@ -199,6 +206,14 @@ class DatabaseDrill {
   #finding(verdict: DrillFinding['verdict'], detail: string): DrillFinding {
     return { verdict, detail, versions: this.#versions };
   }
+}
+
+/** What the first dump took of its database, as far as it matters when all there is was restored from it. */
+function selectionOf({ made, used }: DumpSchemas): DumpSelection {
+  // Only when it is chosen does pg_dump write the definition of `public`, and of what is in no schema it writes nothing.
+  if (made.includes(PUBLIC)) return { schemas: made };
+  // Chosen tables come without their schemas.
+  return used.some((name) => name !== PUBLIC) ? { tablesOf: used } : {};
 }
 
 /** Whether owners and privileges can be restored as they are in the archive. */

@@ -19,6 +19,14 @@ export interface DatabasePlace {
   makeTablespaceDirectory?(): Promise<string>;
 }
 
+/** What is dumped of a database, by names; with neither, all of it. */
+export interface DumpSelection {
+  /** These schemas. */
+  schemas?: readonly string[];
+  /** All tables of these schemas, without the schemas. */
+  tablesOf?: readonly string[];
+}
+
 export interface OpenDatabaseOptions {
   /** Whether it is thrown away: what its server lacks is then NOT_PROVABLE. */
   scratch: boolean;
@@ -41,8 +49,7 @@ export interface RestoreAdapters {
   sweepScratch(signal: AbortSignal): Promise<string[]>;
   /** Of these, what lies on this machine, also what dead restores left. */
   sweepScratchDirectories(signal: AbortSignal): Promise<string[]>;
-  /** Dumps everything of a database. */
-  openDump(place: DatabasePlace, format: Exclude<ArchiveFormat, 'tar'>): Source;
+  openDump(place: DatabasePlace, format: Exclude<ArchiveFormat, 'tar'>, selection: DumpSelection): Source;
   /** Dumps the roles and tablespaces of a server. */
   openGlobals(place: DatabasePlace): Source;
   readonly readTree: ReadTree;

@@ -1,5 +1,5 @@
 import { isGlobalsSource } from '../domain/archive-name.ts';
-import type { DumpNeeds, DumpSurvey } from '../domain/dump-survey.ts';
+import type { DumpNeeds, DumpSchemas, DumpSurvey } from '../domain/dump-survey.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import { type Contents, isFilesContents, type Manifest, type TableContents } from '../domain/manifest.ts';
 import type { DatabaseTarget, DatabaseTargetState } from '../domain/restore-ports.ts';
@@ -29,6 +29,7 @@ interface Prepared {
   state: DatabaseTargetState;
   globals: Manifest | undefined;
   needs: DumpNeeds;
+  schemas: DumpSchemas;
 }
 
 class DatabaseRestore {
@@ -52,13 +53,13 @@ class DatabaseRestore {
   }
 
   async run(): Promise<RestoreReport> {
-    const { state, globals, needs } = await beforeTouching(this.#signal, () => this.#prepare());
+    const { state, globals, needs, schemas } = await beforeTouching(this.#signal, () => this.#prepare());
     if (this.#request.dryRun) return this.#planned(state, globals);
     const made = globals === undefined ? [] : await this.#applyGlobals(globals);
     if (globals === this.#manifest) return this.#report(state);
     try {
       if (globals !== undefined) await this.#refuseLacking(needs);
-      await this.#restore(state);
+      await this.#restore(state, schemas);
     } catch (error) {
       throw withMade(error, made);
     }
@@ -71,12 +72,28 @@ class DatabaseRestore {
     const isGlobals = isGlobalsSource(this.#manifest.source);
     const globals = isGlobals ? this.#manifest : await this.#chooseGlobals();
     if (!isGlobals) refuseUnfit(this.#manifest, state, this.#flags);
-    const { needs } = await this.#verified(this.#manifest);
-    if (isGlobals) return { state, globals, needs };
+    if (!isGlobals) await this.#refuseTaken(state);
+    const { needs, schemas } = await this.#verified(this.#manifest);
+    if (isGlobals) return { state, globals, needs, schemas };
     if (globals !== undefined) await this.#verified(globals);
     // What the archive of roles cannot make is looked for before it makes anything.
     await this.#refuseLacking(globals === undefined ? needs : { ...needs, roles: [], tablespaces: [] });
-    return { state, globals, needs };
+    return { state, globals, needs, schemas };
+  }
+
+  /** Throws TARGET_REFUSED naming the chosen tables that are in the database already. */
+  async #refuseTaken(state: DatabaseTargetState): Promise<void> {
+    if (!addsTo(state, this.#flags)) return;
+    const taken = await this.#target.existing(chosenTables(this.#manifest.contents, this.#flags), this.#signal);
+    if (taken.length === 0) return;
+    throw new BackupError(
+      'TARGET_REFUSED',
+      `the database ${state.description} has already: ${describeSome(taken.map(tableLabel))}`,
+      {
+        path: state.description,
+        hint: 'Rename or drop what is there, or restore into another database (`--create` makes one) and take from it what you need.',
+      },
+    );
   }
 
   async #chooseGlobals(): Promise<Manifest | undefined> {
@@ -87,18 +104,20 @@ class DatabaseRestore {
 
   #planned(state: DatabaseTargetState, globals: Manifest | undefined): RestoreReport {
     const { filename, format } = this.#manifest;
-    const { create, clean, jobs, singleTransaction, owners, schemas, tables } = this.#flags;
+    const { create, clean, jobs, singleTransaction, owners } = this.#flags;
     if (globals !== undefined) this.#steps.push(globalsStep(globals));
     if (globals === this.#manifest) return this.#report(state);
     if (create && !state.exists) this.#steps.push(`would create the database ${state.description}`);
+    const adds = addsTo(state, this.#flags);
     const how =
-      format === 'plain'
+      format === 'plain' || adds
         ? `through psql${singleTransaction ? ', in one transaction' : ''}`
         : `through pg_restore with ${jobs} jobs`;
-    const only = [...schemas.map((name) => `schema ${name}`), ...tables.map((name) => `table ${name}`)];
-    const what = only.length === 0 ? filename : `${only.join(', ')} of ${filename}`;
+    const part = chosenParts(this.#flags);
+    const what = part === '' ? filename : `${part} of ${filename}`;
     const aside = owners ? '' : ', without owners and privileges';
-    const into = `into ${clean && state.exists ? 'a new database beside ' : ''}${state.description}`;
+    const beside = clean && state.exists ? 'a new database beside ' : '';
+    const into = `into ${beside}${state.description}${adds ? ', beside what it holds,' : ''}`;
     this.#steps.push(`would restore ${what} ${into} ${how}${aside}`);
     if (clean && state.exists) {
       this.#steps.push(
@@ -159,7 +178,7 @@ class DatabaseRestore {
     );
   }
 
-  async #restore(state: DatabaseTargetState): Promise<void> {
+  async #restore(state: DatabaseTargetState, dumpSchemas: DumpSchemas): Promise<void> {
     const { format, raw_size, tool_version, locale, filename } = this.#manifest;
     const { create, clean, jobs, singleTransaction, owners, schemas, tables } = this.#flags;
     const raw = rawBytes(this.#context, this.#manifest, this.#signal, (bytes) =>
@@ -167,8 +186,10 @@ class DatabaseRestore {
     );
     const toolMajor = majorOf(tool_version);
     const options = { format, raw_size, toolMajor, create, clean, locale, jobs, singleTransaction, owners };
-    const remarks = await this.#target.restore(raw, { ...options, schemas, tables }, this.#signal);
-    this.#steps.push(`restored ${filename} into ${state.description}`, ...remarks);
+    const remarks = await this.#target.restore(raw, { ...options, schemas, tables, dumpSchemas }, this.#signal);
+    const part = chosenParts(this.#flags);
+    const what = part === '' ? filename : `${part} of ${filename}`;
+    this.#steps.push(`restored ${what} into ${state.description}`, ...remarks);
   }
 
   /** Holds the rows that stand there now against those of the manifest. */
@@ -219,6 +240,17 @@ class DatabaseRestore {
   #progress(step: 'verify' | 'globals' | 'restore' | 'compare', bytes: number, total_bytes?: number): void {
     this.#request.onProgress?.({ step, bytes, ...(total_bytes === undefined ? {} : { total_bytes }) });
   }
+}
+
+/** Whether a part of the archive goes beside what the database holds. */
+function addsTo({ occupants }: DatabaseTargetState, { clean, schemas, tables }: DatabaseRestoreFlags): boolean {
+  return occupants.length > 0 && !clean && (schemas.length > 0 || tables.length > 0);
+}
+
+/** For people, what was chosen of the archive; empty: all of it. */
+function chosenParts({ schemas, tables }: DatabaseRestoreFlags): string {
+  const parts = [...schemas.map((name) => `schema ${name}`), ...tables.map((name) => `table ${name}`)];
+  return printable(parts.join(', '));
 }
 
 /** Those that pg_restore was told to restore. */

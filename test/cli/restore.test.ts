@@ -68,6 +68,15 @@ describe('flags that do not fit', () => {
     expect(await usageOf(daily(18), '--to', URI, ...flag)).toMatch(new RegExp(`^${flag[0]} goes only with `));
   });
 
+  test.each([
+    ['--schema', 'x'],
+    ['--table', 'x'],
+  ])('--clean with %s', async (...part) => {
+    expect(await usageOf(CUSTOM, '--to', URI, '--clean', ...part)).toMatch(
+      /^--clean replaces a whole database/,
+    );
+  });
+
   test.each([['--path', 'x'], ['--overwrite'], ['--outside-links'], ['--no-transaction']])(
     'a dump in the custom format: %s',
     async (...flag) => {

@@ -108,11 +108,11 @@ describe('the target', () => {
     expect(missing.message).toMatch(/^there is no database missing at /);
     expect(missing.hint).toContain('--create');
     await target.createDatabase('held');
-    await target.psql('held', 'CREATE SCHEMA "My stuff"');
+    await target.psql('held', 'CREATE SCHEMA "My stuff"; CREATE TABLE "My stuff".mine ()');
     const held = await refused(target, [filename, '--to', target.urlOf('held')], bed);
-    expect(held.message).toContain('is not empty: it holds schema "My stuff"');
+    expect(held.message).toContain('is not empty: it holds table "My stuff".mine');
     expect(held.hint).toContain('--clean');
-    await target.psql('held', 'DROP SCHEMA "My stuff"');
+    await target.psql('held', 'DROP TABLE "My stuff".mine');
     expect((await bed.restore([filename, '--to', target.urlOf('held')])).status).toBe(0);
   });
 

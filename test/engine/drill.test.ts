@@ -61,6 +61,7 @@ async function backedUp(
       look: async () => await Promise.reject(new Error('a drill looks at nothing')),
       lacking: async () => await Promise.reject(new Error('nor this')),
       applyGlobals: async () => await Promise.reject(new Error('nor this')),
+      existing: async () => [],
       countRows: async () => [],
       restore: async (raw, { owners }) => {
         let bytes = 0;

@@ -7,6 +7,8 @@ export interface TargetScript {
   database?: string;
   system_identifier?: string;
   occupants?: string[];
+  /** Names of tables that are there. */
+  taken?: string[];
   /** Told what the archive needs, and how often it was asked before. */
   lacking?: (needs: DumpNeeds, asked: number) => Partial<Lacking>;
   made?: string[];
@@ -64,6 +66,11 @@ export class FakeDatabaseTarget implements DatabaseTarget {
     this.options = options;
     this.done.push(`restored ${bytes} bytes`);
     return [];
+  };
+
+  existing: DatabaseTarget['existing'] = async (tables) => {
+    const { taken = [] } = this.#script;
+    return tables.filter(({ name }) => taken.includes(name));
   };
 
   countRows: DatabaseTarget['countRows'] = async (tables) => {

@@ -173,6 +173,15 @@ function checkFlags(flags: RestoreFlags, to: string, { type, format, source }: M
   }
   if (format === 'plain') refuseFlags(flags, ['schema', 'table', 'jobs'], 'the custom and directory formats');
   else refuseFlags(flags, ['transaction'], 'the plain format');
+  if (flags.clean === true && (flags.schema !== undefined || flags.table !== undefined)) {
+    throw new BackupError(
+      'USAGE',
+      '--clean replaces a whole database: it does not go with --schema and --table',
+      {
+        hint: 'Leave --clean out to add the tables to the database, which must not have them (rename or drop those first), or leave --schema and --table out to replace all of it.',
+      },
+    );
+  }
 }
 
 function refuseFlags(flags: RestoreFlags, names: readonly (keyof RestoreFlags)[], what: string): void {

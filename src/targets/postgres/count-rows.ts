@@ -33,6 +33,21 @@ export async function countTableRows(
   return counts;
 }
 
+/** Positions of the tables whose names something has in the session's database. */
+export async function namesTaken(
+  session: Session,
+  tables: readonly Pick<TableContents, 'schema' | 'name'>[],
+): Promise<Set<number>> {
+  const found = await session.query<{ at: string }>(
+    `SELECT wanted.at
+       FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (schema, name, at)
+      WHERE EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                     WHERE c.relname = wanted.name AND n.nspname = wanted.schema)`,
+    [tables.map(({ schema }) => schema), tables.map(({ name }) => name)],
+  );
+  return new Set(found.map(({ at }) => Number(at) - 1));
+}
+
 async function count(session: Session, schema: string, name: string): Promise<number> {
   const table = `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
   const [row] = await session.query<{ rows: string }>(`SELECT count(*) AS rows FROM ONLY ${table}`);

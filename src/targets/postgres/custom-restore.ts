@@ -6,36 +6,51 @@ import { assertSucceeded, childOutput, runChild } from '../../lib/child.ts';
 import type { Tool } from '../../postgres/tools.ts';
 import { programMessage, ProgramStoppedError } from './restore-errors.ts';
 import type { ProgramLogin } from './target-server.ts';
-import { selectEntries } from './toc-selection.ts';
+import { selectEntries, type TocEntry, type TocSelection } from './toc-selection.ts';
 
 export interface CustomRestoreOptions {
   pgRestore: Tool;
-  /** The archive, and the directory it is in, where a list of entries may be written. */
+  /** The archive. */
   file: string;
-  directory: string;
   env: NodeJS.ProcessEnv;
-  owners: boolean;
   schemas: readonly string[];
   tables: readonly string[];
 }
 
 /**
- * The arguments of pg_restore that say what of an archive is restored. Throws TARGET_REFUSED when nothing of
- * it has one of the names.
+ * What of an archive is restored; undefined: all of it. Throws TARGET_REFUSED when nothing of it has one of the
+ * names.
  */
-export async function entryArguments(options: CustomRestoreOptions, signal: AbortSignal): Promise<string[]> {
-  const { pgRestore, file, directory, env, owners, schemas, tables } = options;
-  const ownership = owners ? [] : ['--no-owner', '--no-privileges'];
-  if (schemas.length === 0 && tables.length === 0) return [...ownership, file];
+export async function chooseEntries(
+  options: CustomRestoreOptions,
+  signal: AbortSignal,
+): Promise<TocSelection | undefined> {
+  const { pgRestore, file, env, schemas, tables } = options;
+  if (schemas.length === 0 && tables.length === 0) return undefined;
   const list = async (args: readonly string[]): Promise<string> => {
     const chunks: Buffer[] = [];
     const command = { command: pgRestore.path, args: ['--list', ...args, file], env, signal };
     for await (const chunk of childOutput({ ...command, label: 'pg_restore' })) chunks.push(chunk);
     return Buffer.concat(chunks).toString('latin1');
   };
-  const entries = join(directory, 'entries.list');
-  await writeFile(entries, await selectEntries(list, schemas, tables), { encoding: 'latin1', mode: 0o600 });
-  return [...ownership, `--use-list=${entries}`, file];
+  return await selectEntries(list, schemas, tables);
+}
+
+/**
+ * The arguments of pg_restore that say what of an archive is restored.
+ * @param directory where a list of the entries may be written.
+ */
+export async function entryArguments(
+  file: string,
+  entries: readonly TocEntry[] | undefined,
+  { owners, directory }: { owners: boolean; directory: string },
+): Promise<string[]> {
+  const ownership = owners ? [] : ['--no-owner', '--no-privileges'];
+  if (entries === undefined) return [...ownership, file];
+  const list = join(directory, 'entries.list');
+  const lines = entries.map(({ line }) => `${line}\n`).join('');
+  await writeFile(list, lines, { encoding: 'latin1', mode: 0o600 });
+  return [...ownership, `--use-list=${list}`, file];
 }
 
 /**

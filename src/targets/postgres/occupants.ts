@@ -21,7 +21,7 @@ const CATALOGS: readonly {
     name: 'pg_class',
     where: "relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relpersistence <> 't'",
   },
-  { name: 'pg_namespace', where: "nspname <> 'public' AND nspname !~ '^pg_(toast_)?temp_'" },
+
   { name: 'pg_extension', where: "extname <> 'plpgsql'" },
   { name: 'pg_proc' },
   // Those of relations and arrays are only there because of others.
@@ -53,7 +53,8 @@ const CATALOGS: readonly {
 
 /**
  * What the session's database holds that a fresh copy of template0 does not, named for people
- * (`table public.orders`), without what belongs to an extension or comes with something else that is named.
+ * (`table public.orders`), without what belongs to an extension or comes with something else that is named, and
+ * without schemas: an empty one holds nothing.
  * At most 20, then a line such as `3 more`.
  */
 export async function findOccupants(session: Session, major: number): Promise<string[]> {

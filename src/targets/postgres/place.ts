@@ -54,6 +54,36 @@ export class ExistingPlace implements Place {
   }
 }
 
+/** A database that holds something, to which a part of an archive is added in one transaction. */
+export class SharedPlace implements Place {
+  readonly database: string;
+  readonly remarks = [];
+  readonly #server: TargetServer;
+
+  constructor(server: TargetServer, database: string) {
+    this.#server = server;
+    this.database = database;
+  }
+
+  async finish(): Promise<void> {
+    // It is where it belongs.
+  }
+
+  async abandon(applicationName: string, committing: boolean): Promise<string> {
+    const name = `the database "${this.database}"`;
+    try {
+      await this.#server.cleanUpIn(this.database, async (session) => {
+        await endSessions(session, applicationName);
+      });
+    } catch (error) {
+      return `${name} could not be looked at (${reasonOf(error)}): either all that was chosen is in it, or nothing`;
+    }
+    return committing
+      ? `${name} may hold what was chosen: it was being committed`
+      : `nothing was changed in ${name}`;
+  }
+}
+
 /** A database that is made for the archive, and dropped again when the restore fails. */
 export class CreatedPlace implements Place {
   readonly database: string;

@@ -11,6 +11,8 @@ import type { ProgramLogin } from './target-server.ts';
 
 /** Of what psql prints, which is the results of `setval` and the like, its end. */
 const OUTPUT_TAIL_BYTES = 1_024;
+/** SQLSTATEs of a session that ended: whether it had committed, it does not say. */
+const LOST = /^(?:08|57P)/;
 /** What psql says of a command of its own in a dump, after `\restrict`. */
 const RESTRICTED = /backslash commands are restricted/;
 /** The first minor of each major whose psql knows `\restrict`; all from 18 on do. */
@@ -31,6 +33,8 @@ export interface PlainRestoreOptions {
   parameters: ReadonlySet<string>;
   /** Set before the dump begins. */
   settings: ReadonlyMap<string, string>;
+  /** Run before it, in the same transaction. */
+  statements: readonly string[];
 }
 
 /** What is known of a restore by psql that did not succeed. */
@@ -65,6 +69,7 @@ export async function restorePlain(
     ...(restricts ? [`\\restrict ${marker}`] : []),
     ...settingStatements(options.settings),
     ...(singleTransaction ? ['BEGIN;'] : []),
+    ...options.statements,
   ];
   let committing = false;
   let child: Child | undefined;
@@ -101,7 +106,8 @@ export async function restorePlain(
   } catch (error) {
     child?.kill();
     await child?.exited;
-    throw new PlainRestoreError(signal.aborted ? signal.reason : error, committing && singleTransaction);
+    const mayBeDone = committing && singleTransaction && !isRefusal(error);
+    throw new PlainRestoreError(signal.aborted ? signal.reason : error, mayBeDone);
   }
 }
 
@@ -165,6 +171,12 @@ function assertRestored(exit: Exit, stderr: string, linesBefore: number, signal:
     const { hint } = toBackupError(error);
     throw new ProgramStoppedError(`psql stopped${where}: ${text}`, state, { hint, cause: error });
   }
+}
+
+/** Whether the server refused a statement, after which it commits nothing of the transaction. */
+function isRefusal(error: unknown): boolean {
+  const state = error instanceof ProgramStoppedError ? error.sqlState : undefined;
+  return state !== undefined && !LOST.test(state);
 }
 
 /** Whether this psql knows `\restrict`, which makes it refuse all its other commands. */

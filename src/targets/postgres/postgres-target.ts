@@ -14,11 +14,11 @@ import type {
 import { refuseUnfitDatabase } from '../../domain/target-refusals.ts';
 import { readServerFacts } from '../../postgres/server-facts.ts';
 import type { Session } from '../../postgres/session.ts';
-import { countTableRows } from './count-rows.ts';
+import { countTableRows, namesTaken } from './count-rows.ts';
 import { applyGlobals } from './globals.ts';
 import { findLacking } from './lacking.ts';
 import { findOccupants } from './occupants.ts';
-import { CreatedPlace, ExistingPlace, type Place } from './place.ts';
+import { CreatedPlace, ExistingPlace, type Place, SharedPlace } from './place.ts';
 import { PlainRestoreError } from './plain-restore.ts';
 import { ReplacementPlace } from './replacement.ts';
 import { restoreError } from './restore-errors.ts';
@@ -122,6 +122,21 @@ export class PostgresTarget implements DatabaseTarget {
     }
   }
 
+  async existing<T extends Pick<TableContents, 'schema' | 'name'>>(
+    tables: readonly T[],
+    signal: AbortSignal,
+  ): Promise<T[]> {
+    const server = await this.#server();
+    await using session = await server.open(server.database, signal);
+    try {
+      const taken = await namesTaken(session, tables);
+      return tables.filter((_table, index) => taken.has(index));
+    } catch (error) {
+      signal.throwIfAborted();
+      throw server.queryError(error, session);
+    }
+  }
+
   async countRows(
     tables: readonly Pick<TableContents, 'schema' | 'name'>[],
     signal: AbortSignal,
@@ -180,11 +195,12 @@ async function lookAt(server: TargetServer, signal: AbortSignal): Promise<Looked
 
 async function makePlace(
   server: TargetServer,
-  { database, exists, major }: DatabaseTargetState,
+  { database, exists, major, occupants }: DatabaseTargetState,
   { clean, locale }: DatabaseRestoreOptions,
   signal: AbortSignal,
 ): Promise<Place> {
   if (!exists) return await CreatedPlace.make(server, database, major, locale, signal);
   if (clean) return await ReplacementPlace.make(server, database, major, signal);
+  if (occupants.length > 0) return new SharedPlace(server, database);
   return new ExistingPlace(server, database, major);
 }

@@ -2,6 +2,7 @@ import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { DatabaseLocale } from '../../domain/manifest.ts';
 import { isLocaleRefusal } from '../../postgres/create-database.ts';
 import type { Session } from '../../postgres/session.ts';
+import { schemasIn } from './target-schemas.ts';
 
 /** Locales in which a server speaks English. */
 const ENGLISH = /^(?:$|C\b|POSIX$|en)/;
@@ -14,6 +15,8 @@ export interface RestoreSession {
   settings: ReadonlyMap<string, string>;
   /** For people: what cannot be set. */
   remarks: string[];
+  /** That the database has. */
+  schemas: ReadonlySet<string>;
 }
 
 /**
@@ -53,7 +56,8 @@ export async function prepareSession(
       );
     }
   }
-  return { parameters: new Set(found.keys()), settings, remarks };
+  const schemas = await schemasIn(session);
+  return { parameters: new Set(found.keys()), settings, remarks, schemas };
 }
 
 /** Statements that set them. */

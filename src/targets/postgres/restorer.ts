@@ -1,4 +1,5 @@
 import { BackupError } from '../../domain/errors.ts';
+import { describeSome } from '../../domain/plural.ts';
 import type { ByteStream } from '../../domain/ports.ts';
 import type {
   DatabaseRestoreOptions,
@@ -6,10 +7,12 @@ import type {
   ScratchDirectory,
 } from '../../domain/restore-ports.ts';
 import { findTool, type Tool } from '../../postgres/tools.ts';
-import { asPlainDump, entryArguments } from './custom-restore.ts';
+import { asPlainDump, chooseEntries, entryArguments } from './custom-restore.ts';
 import { restorePlain } from './plain-restore.ts';
 import { restoreInPhases } from './restore-phases.ts';
 import { prepareSession, type RestoreSession } from './restore-session.ts';
+import { planSchemas, schemaRemarks, schemaStatements, type SchemaPlan } from './target-schemas.ts';
+import { enteredSchemas, withoutSchemas } from './toc-selection.ts';
 import { spool } from './spool.ts';
 import type { TargetServer } from './target-server.ts';
 import { unpackDirectory } from './unpack-directory.ts';
@@ -45,7 +48,11 @@ export async function openRestorer(parts: RestorerParts, signal: AbortSignal): P
   switch (options.format) {
     case 'plain': {
       const psql = await findPsql(parts, signal);
-      return async (database) => await viaPsql(parts, psql, database, vouched(raw, signal), signal);
+      return async (database) => {
+        const prepared = await prepare(parts, database, signal);
+        const plan = planSchemas(options.dumpSchemas, prepared.schemas);
+        return await viaPsql(parts, psql, { database, prepared, plan }, vouched(raw, signal), signal);
+      };
     }
     case 'custom':
       return await openArchive(parts, spool, signal);
@@ -66,7 +73,7 @@ async function openArchive(
   unpack: typeof spool,
   signal: AbortSignal,
 ): Promise<Restorer> {
-  const { server, state, raw, options, binDir, env, applicationName, stack } = parts;
+  const { server, state, raw, options, binDir, env, applicationName, stack, isNew } = parts;
   const neededBy = `an archive of pg_dump ${options.toolMajor}`;
   const pgRestore = await findTool('pg_restore', options.toolMajor, { binDir, env, signal, neededBy });
   // One that is newer than the server sends it settings it does not know: these are filtered on the way to psql.
@@ -75,42 +82,77 @@ async function openArchive(
   const directory = stack.use(await parts.spoolDirectory()).path;
   const file = await unpack(vouched(raw, signal), options.raw_size, directory, signal);
   const childEnv = server.login(state.database, pgRestore.major, applicationName).env;
-  const { owners, schemas, tables } = options;
-  const args = await entryArguments(
-    { pgRestore, file, directory, env: childEnv, owners, schemas, tables },
-    signal,
-  );
+  const { owners, schemas, tables, dumpSchemas } = options;
+  const chosen = await chooseEntries({ pgRestore, file, env: childEnv, schemas, tables }, signal);
   return async (database) => {
-    if (psql !== undefined) {
-      return await viaPsql(parts, psql, database, asPlainDump(pgRestore, childEnv, args, signal), signal);
+    const prepared = await prepare(parts, database, signal);
+    const entries = chosen && withoutSchemas(chosen.entries, dumpSchemas, prepared.schemas);
+    if (chosen !== undefined && chosen.leftOut.length > 0) {
+      prepared.remarks.push(
+        `not restored, since it needs more than what was chosen: ${describeSome(chosen.leftOut)}`,
+      );
     }
-    const { settings, remarks } = await prepare(parts, database, signal);
-    const login = server.login(database, pgRestore.major, applicationName, settings);
+    const plan =
+      entries === undefined
+        ? planSchemas(dumpSchemas, prepared.schemas)
+        : planSchemas({ made: [], used: enteredSchemas(entries, dumpSchemas.used) }, prepared.schemas);
+    const args = await entryArguments(file, entries, { owners, directory });
+    const place = { database, prepared, plan };
+    const statements = schemaStatements(plan);
+    // What others use, or began with, is changed in one transaction, which several jobs cannot be.
+    const atOnce = !isNew && (statements.length > 0 || state.occupants.length > 0);
+    if (psql !== undefined || atOnce) {
+      const through = psql ?? (await findPsql(parts, signal));
+      return await viaPsql(parts, through, place, asPlainDump(pgRestore, childEnv, args, signal), signal);
+    }
+    await inDatabase(server, database, statements, signal);
+    const login = server.login(database, pgRestore.major, applicationName, prepared.settings);
     await restoreInPhases({ pgRestore, login, jobs: options.jobs, args, directory }, signal);
-    return remarks;
+    return [...prepared.remarks, ...schemaRemarks(plan, isNew)];
   };
+}
+
+/** A database as it stands before the restore, and what is done about its schemas. */
+interface PreparedPlace {
+  database: string;
+  prepared: RestoreSession;
+  plan: SchemaPlan;
 }
 
 async function viaPsql(
   parts: RestorerParts,
   psql: Tool,
-  database: string,
+  { database, prepared, plan }: PreparedPlace,
   raw: ByteStream,
   signal: AbortSignal,
 ): Promise<string[]> {
-  const { server, options, applicationName } = parts;
-  const { parameters, settings, remarks } = await prepare(parts, database, signal);
+  const { server, options, applicationName, isNew } = parts;
+  const { parameters, settings, remarks } = prepared;
   const { owners, singleTransaction } = options;
   const login = server.login(database, psql.major, applicationName);
+  const statements = schemaStatements(plan);
   const dropped = await restorePlain(
     raw,
-    { psql, login, owners, singleTransaction, parameters, settings },
+    { psql, login, owners, singleTransaction, parameters, settings, statements },
     signal,
   );
   return [
     ...remarks,
+    ...schemaRemarks(plan, isNew),
     ...dropped.map((name) => `the server does not know the parameter ${name}, so it was not set`),
   ];
+}
+
+async function inDatabase(
+  server: TargetServer,
+  database: string,
+  statements: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (statements.length === 0) return;
+  await using session = await server.open(database, signal);
+  await session.query('SET default_transaction_read_only = off');
+  for (const statement of statements) await session.query(statement);
 }
 
 async function prepare(

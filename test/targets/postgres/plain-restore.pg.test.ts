@@ -311,10 +311,10 @@ describe('creating the database', () => {
 describe('a database that is not empty', () => {
   it('is refused, and left alone', async () => {
     const { url, name } = await emptyDatabase();
-    await cluster.psql(name, 'CREATE TABLE mine (); CREATE SCHEMA "My ""stuff"');
+    await cluster.psql(name, 'CREATE TABLE mine (); CREATE DOMAIN "My ""stuff" AS int');
     const error = await failureOf(targetOf(url).restore(streamOf(odd), PLAIN, SIGNAL));
     expect(error.code).toBe('TARGET_REFUSED');
-    expect(error.message).toContain('is not empty: it holds table public.mine; schema "My ""stuff"');
+    expect(error.message).toContain('is not empty: it holds table public.mine; type public."My ""stuff"');
     expect(await tablesIn(name)).toBe('1');
   });
 });

@@ -86,7 +86,6 @@ describe('looking at a target', () => {
       'table "Sa les"."p;"',
       'table public.t',
       'view public.v',
-      'schema "Sa les"',
       'extension hstore',
       'function public.f(integer)',
       'type public.mood',

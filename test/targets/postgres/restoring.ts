@@ -19,6 +19,7 @@ export const PLAIN: DatabaseRestoreOptions = {
   owners: true,
   schemas: [],
   tables: [],
+  dumpSchemas: { made: [], used: [] },
 };
 export const CUSTOM: DatabaseRestoreOptions = { ...PLAIN, format: 'custom' };
 
