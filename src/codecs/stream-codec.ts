@@ -1,11 +1,15 @@
 import type { Transform } from 'node:stream';
 import { BackupError } from '../domain/errors.ts';
 import type { ByteStream } from '../domain/ports.ts';
+import { blocksOf } from './blocks.ts';
 
-/** What is copied to the transform at once. */
-const SLOT_BYTES = 256 * 1024;
-/** So that the thread that codes one has the next at hand. */
-const SLOTS = 4;
+/**
+ * What the transform is given at once. Between two blocks its thread waits until this one has time to hand the next
+ * over, so there should not be many.
+ */
+const BLOCK_BYTES = 1024 * 1024;
+/** One that the thread is at, one that it takes next, one that is filled meanwhile. */
+const BLOCKS = 3;
 
 /**
  * The bytes of `input` sent through a transform. An error of either side ends the iteration with it. A chunk is
@@ -32,50 +36,49 @@ export async function* through(
  * decoder (24.x) refuses when a chunk ends within it.
  */
 async function feed(input: ByteStream, transform: Transform): Promise<void> {
-  const slots = Array.from({ length: SLOTS }, () => new Slot());
-  // A transform that fails, or that has found its end, forgets what is queued without a word.
-  transform.once('close', () => {
-    const error = transform.errored ?? closedEarly();
-    for (const slot of slots) slot.giveUp(error);
-  });
-  let next = 0;
-  for await (const chunk of input) {
-    for (let at = 0; at < chunk.length; at += SLOT_BYTES) {
-      const slot = slots[next] ?? new Slot();
-      next = (next + 1) % SLOTS;
-      await slot.taken;
-      if (transform.closed) throw transform.errored ?? closedEarly();
-      slot.write(chunk.subarray(at, at + SLOT_BYTES), transform);
-    }
+  const writing = new Writing(transform);
+  const underWay: Promise<void>[] = [];
+  for await (const block of blocksOf(input, BLOCK_BYTES, BLOCKS)) {
+    underWay.push(writing.write(block));
+    // The memory of this one is filled next.
+    if (underWay.length === BLOCKS) await underWay.shift();
   }
-  for (const { taken } of slots) await taken;
+  for (const written of underWay) await written;
   transform.end();
 }
 
-function closedEarly(): Error {
-  return Object.assign(new Error('something follows its end'), { code: 'ERR_STREAM_PREMATURE_CLOSE' });
-}
+/** The writes to a transform, none of which stays without an answer. */
+class Writing {
+  readonly #transform: Transform;
+  readonly #giveUps = new Set<(error: Error) => void>();
 
-/** Memory that is written to again once the transform has taken in what it holds. */
-class Slot {
-  #bytes: Buffer | undefined;
-  #reject: (error: Error) => void = () => undefined;
-  /** Rejects when the transform is closed before. */
-  taken: Promise<void> = Promise.resolve();
-
-  write(chunk: Buffer, transform: Transform): void {
-    this.#bytes ??= Buffer.allocUnsafeSlow(SLOT_BYTES);
-    const copied = this.#bytes.subarray(0, chunk.copy(this.#bytes));
-    this.taken = new Promise((resolve, reject) => {
-      this.#reject = reject;
-      transform.write(copied, (error) => (error instanceof Error ? reject(error) : resolve()));
+  constructor(transform: Transform) {
+    this.#transform = transform;
+    // A transform that fails, or that has found its end, forgets what is queued without a word.
+    transform.once('close', () => {
+      for (const giveUp of this.#giveUps) giveUp(this.#closed());
     });
-    // Whoever awaits it later sees the rejection; until then it must not count as unhandled.
-    this.taken.catch(() => undefined);
   }
 
-  giveUp(error: Error): void {
-    this.#reject(error);
+  /** Resolves when the transform is done with the memory of the block. Rejects when it is closed before. */
+  write(block: Buffer): Promise<void> {
+    const written = new Promise<void>((resolve, reject) => {
+      if (this.#transform.closed) throw this.#closed();
+      this.#giveUps.add(reject);
+      this.#transform.write(block, (error) => {
+        this.#giveUps.delete(reject);
+        if (error instanceof Error) reject(error);
+        else resolve();
+      });
+    });
+    // Whoever awaits it later sees the rejection; until then it must not count as unhandled.
+    written.catch(() => undefined);
+    return written;
+  }
+
+  #closed(): Error {
+    const early = new Error('something follows its end');
+    return this.#transform.errored ?? Object.assign(early, { code: 'ERR_STREAM_PREMATURE_CLOSE' });
   }
 }
 
