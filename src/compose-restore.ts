@@ -18,6 +18,7 @@ import { clusterScratch } from './scratch/cluster-scratch.ts';
 import { makeScratchDirectory } from './scratch/scratch-directory.ts';
 import { defaultScratchParent } from './scratch/scratch-parent.ts';
 import { serverScratch, sweepServerScratch } from './scratch/server-scratch.ts';
+import { serverUserId } from './scratch/server-user.ts';
 import { sweepScratch } from './scratch/sweep-scratch.ts';
 import { GlobalsSource } from './sources/postgres/globals-source.ts';
 import { PostgresSource } from './sources/postgres/postgres-source.ts';
@@ -78,6 +79,10 @@ export class Restoring implements RestoreAdapters {
 
   async makeScratchDirectory(signal: AbortSignal): Promise<ScratchDirectory> {
     return await makeScratchDirectory(await this.#directory(), signal);
+  }
+
+  async drillUserId(signal: AbortSignal): Promise<number | undefined> {
+    return this.#scratch.url === undefined ? await serverUserId(signal) : undefined;
   }
 
   async sweepScratchDirectories(signal: AbortSignal): Promise<string[]> {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { access, constants, mkdir, readdir, rm } from 'node:fs/promises';
+import { access, constants, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BackupError } from '../domain/errors.ts';
 import type { ArchiveType } from '../domain/manifest.ts';
@@ -40,6 +40,11 @@ export class Location {
     this.root = root;
     this.owner = owner;
     this.#requireMount = requireMount;
+  }
+
+  /** The user id of its owner. */
+  async ownerId(): Promise<number> {
+    return (await stat(this.root)).uid;
   }
 
   /**

@@ -42,6 +42,7 @@ export const ERROR_CODES = {
   RESTORE_FAILED:
     'The archive was not restored as it was recorded; the message says in what state the target is.',
   NOT_PROVABLE: 'This machine lacks what the drill of an archive needs.',
+  DRILL_UNCONFINED: 'What a drill restores would run as the user that owns the backups.',
   DRILL_FAILED: 'A drill found that an archive does not restore to what was recorded of it.',
   ADDRESS_IN_USE: 'The address of the HTTP server is taken or not of this machine.',
   INTERNAL: 'A fault in cofre itself.',

@@ -2,6 +2,7 @@ import { type BackupError, toBackupError } from '../domain/errors.ts';
 import type { Job } from '../domain/job.ts';
 import type { Finding, Source } from '../domain/ports.ts';
 import { formatSize } from '../domain/size.ts';
+import { worksForAnother } from '../lib/ownership.ts';
 import type { EngineContext } from './context.ts';
 import { type InventoryFault, takeInventory } from './inventory.ts';
 
@@ -21,6 +22,40 @@ export async function checkSources(jobs: readonly Job[], signal: AbortSignal): P
 /** Whether the location can take the next archives, and still has those it should. */
 export async function checkLocation(context: EngineContext, signal: AbortSignal): Promise<Finding[]> {
   return [...(await checkDirectory(context, signal)), ...(await checkStock(context))];
+}
+
+/**
+ * Whether what drills restore could reach the backups: a dump is a program, written by whoever may define functions
+ * in the source.
+ */
+export async function checkDrills(
+  { location, restoring }: EngineContext,
+  jobs: readonly Job[],
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const drilled = jobs.filter(
+    ({ drill, sources }) => drill !== undefined && sources.some(({ type }) => type === 'database'),
+  );
+  if (drilled.length === 0) return [];
+  try {
+    const uid = await restoring.drillUserId(signal);
+    if (uid === undefined) return [];
+    // Root starts the server as somebody else; the daemon may run as the owner, whom root only stands in for here.
+    if (uid !== (await location.ownerId()) && !worksForAnother(location.owner)) return [];
+  } catch (error) {
+    signal.throwIfAborted();
+    return [{ ...faultFinding('drill', toBackupError(error)), severity: 'warning' }];
+  }
+  return [
+    {
+      severity: 'warning',
+      code: 'DRILL_UNCONFINED',
+      path: drilled.map(({ name }) => `${name}.drill`).join(', '),
+      message:
+        'what the daemon restores in drills runs as the user that owns the backups: whoever may define functions in a source could read or change them',
+      hint: 'Where not everybody who may is trusted with the backups: name a server with a role that is no superuser as scratch.url, or have root run `cofre drill`; docs/operation.md says how.',
+    },
+  ];
 }
 
 async function checkDirectory(context: EngineContext, signal: AbortSignal): Promise<Finding[]> {

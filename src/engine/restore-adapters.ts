@@ -50,6 +50,11 @@ export interface RestoreAdapters {
   /** Of these, what lies on this machine, also what dead restores left. */
   sweepScratchDirectories(signal: AbortSignal): Promise<string[]>;
   openDump(place: DatabasePlace, format: Exclude<ArchiveFormat, 'tar'>, selection: DumpSelection): Source;
+  /**
+   * The user id that runs what is restored in drills on this machine; undefined where they are done on another
+   * server. Throws NOT_PROVABLE where none can be.
+   */
+  drillUserId(signal: AbortSignal): Promise<number | undefined>;
   /** Dumps the roles and tablespaces of a server. */
   openGlobals(place: DatabasePlace): Source;
   readonly readTree: ReadTree;

@@ -84,7 +84,10 @@ class DatabaseRestore {
   /** Throws TARGET_REFUSED naming the chosen tables that are in the database already. */
   async #refuseTaken(state: DatabaseTargetState): Promise<void> {
     if (!addsTo(state, this.#flags)) return;
-    const taken = await this.#target.existing(chosenTables(this.#manifest.contents, this.#flags), this.#signal);
+    const taken = await this.#target.existing(
+      chosenTables(this.#manifest.contents, this.#flags),
+      this.#signal,
+    );
     if (taken.length === 0) return;
     throw new BackupError(
       'TARGET_REFUSED',
@@ -186,7 +189,11 @@ class DatabaseRestore {
     );
     const toolMajor = majorOf(tool_version);
     const options = { format, raw_size, toolMajor, create, clean, locale, jobs, singleTransaction, owners };
-    const remarks = await this.#target.restore(raw, { ...options, schemas, tables, dumpSchemas }, this.#signal);
+    const remarks = await this.#target.restore(
+      raw,
+      { ...options, schemas, tables, dumpSchemas },
+      this.#signal,
+    );
     const part = chosenParts(this.#flags);
     const what = part === '' ? filename : `${part} of ${filename}`;
     this.#steps.push(`restored ${what} into ${state.description}`, ...remarks);
@@ -243,7 +250,10 @@ class DatabaseRestore {
 }
 
 /** Whether a part of the archive goes beside what the database holds. */
-function addsTo({ occupants }: DatabaseTargetState, { clean, schemas, tables }: DatabaseRestoreFlags): boolean {
+function addsTo(
+  { occupants }: DatabaseTargetState,
+  { clean, schemas, tables }: DatabaseRestoreFlags,
+): boolean {
   return occupants.length > 0 && !clean && (schemas.length > 0 || tables.length > 0);
 }
 

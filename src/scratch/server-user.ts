@@ -6,8 +6,11 @@ import { notProvable } from './not-provable.ts';
 
 /** Signal for programs whose starter died: a postmaster ends its children on it, initdb removes what it made. */
 const DEATH_SIGNAL = 'QUIT';
-/** Who runs a server for root; the first that exists. */
-const SERVER_USERS = ['postgres', 'nobody'];
+/**
+ * Who runs a server for root; the first that works. What is restored is a program, and runs as this user: one that
+ * owns nothing, where the first of these is there, and no database cluster that trusts it.
+ */
+const SERVER_USERS = ['nobody', 'postgres'];
 /** Where distributions put libraries: Debian by architecture. */
 const LIBRARY_DIRECTORIES = ['/usr/lib', '/usr/lib64', '/usr/local/lib'];
 const NSS_WRAPPER = 'libnss_wrapper.so';
@@ -34,17 +37,19 @@ export async function findServerUser(signal: AbortSignal): Promise<ServerUser> {
     const canDie = await succeeds(['setpriv', ...dying, '--', 'true'], signal);
     return { prefix: canDie ? ['setpriv', ...dying, '--'] : [], ids: undefined, nameLibrary };
   }
-  const ids = await idsOfFirst(SERVER_USERS, signal);
-  if (ids === undefined) {
+  const candidates = await idsOf(SERVER_USERS, signal);
+  if (candidates.length === 0) {
     throw notProvable(
-      'PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody',
+      'PostgreSQL does not run as root, and there is neither a user nobody nor a user postgres',
       'Run cofre as a user of its own, or make a user called postgres.',
     );
   }
-  const change = ['setpriv', `--reuid=${ids.uid}`, `--regid=${ids.gid}`, '--clear-groups'];
-  for (const options of [dying, []]) {
-    const prefix = [...change, ...options, '--'];
-    if (await succeeds([...prefix, 'true'], signal)) return { prefix, ids, nameLibrary: undefined };
+  for (const ids of candidates) {
+    const change = ['setpriv', `--reuid=${ids.uid}`, `--regid=${ids.gid}`, '--clear-groups'];
+    for (const options of [dying, []]) {
+      const prefix = [...change, ...options, '--'];
+      if (await succeeds([...prefix, 'true'], signal)) return { prefix, ids, nameLibrary: undefined };
+    }
   }
   throw notProvable(
     'PostgreSQL does not run as root, and root may not become another user here',
@@ -67,18 +72,25 @@ export async function succeeds(
   }
 }
 
-async function idsOfFirst(
-  users: readonly string[],
-  signal: AbortSignal,
-): Promise<{ uid: number; gid: number } | undefined> {
+/** Of those that exist. */
+async function idsOf(users: readonly string[], signal: AbortSignal): Promise<{ uid: number; gid: number }[]> {
   const env = { PATH: process.env['PATH'] };
+  const found: { uid: number; gid: number }[] = [];
   for (const user of users) {
     const [uid, gid] = await Promise.all(
       ['-u', '-g'].map(async (flag) => await runChild({ command: 'id', args: [flag, user], env, signal })),
     );
-    if (uid?.code === 0 && gid?.code === 0) return { uid: Number(uid.stdout), gid: Number(gid.stdout) };
+    if (uid?.code === 0 && gid?.code === 0) {
+      found.push({ uid: Number(uid.stdout), gid: Number(gid.stdout) });
+    }
   }
-  return undefined;
+  return found;
+}
+
+/** The user id that the server of a throwaway cluster runs as. Throws NOT_PROVABLE as `findServerUser` does. */
+export async function serverUserId(signal: AbortSignal): Promise<number | undefined> {
+  const { ids } = await findServerUser(signal);
+  return ids?.uid ?? process.geteuid?.();
 }
 
 function hasName(): boolean {

@@ -2,7 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BackupError } from '../../src/domain/errors.ts';
-import { checkLocation, checkSources } from '../../src/engine/check.ts';
+import type { Job } from '../../src/domain/job.ts';
+import { checkDrills, checkLocation, checkSources } from '../../src/engine/check.ts';
 import { FakeSource, fault, NO_ABORT } from '../support/fakes.ts';
 import { addBackup, addRecorded, daily, lose } from '../support/stock.ts';
 import { openTestLocation, testJob } from '../support/test-location.ts';
@@ -34,6 +35,27 @@ describe('check', () => {
       'warning ARCHIVE_UNKNOWN',
     ]);
     for (const { hint } of faults) expect(hint).not.toBe('');
+  });
+
+  test('of drills warns where what they restore could reach the backups', async () => {
+    const found = async (uid: number | undefined, drill: Job['drill'] = 'each'): Promise<unknown> => {
+      const bed = await openTestLocation({ restoring: { drillUserId: async () => uid } });
+      const jobs = [testJob(drill === undefined ? {} : { drill })];
+      return (await checkDrills(bed.context, jobs, NO_ABORT)).map(({ severity, code, path }) => ({
+        severity,
+        code,
+        path,
+      }));
+    };
+    const own = process.geteuid?.() ?? 0;
+    const warned = [{ severity: 'warning', code: 'DRILL_UNCONFINED', path: 'nightly.drill' }];
+    expect(await found(own)).toEqual(warned);
+    expect(await found(own, { schedule: '0 5 * * 0' })).toEqual(warned);
+    expect(await found(own + 1)).toEqual([]);
+    // On another server, and where nothing is drilled.
+    expect(await found(undefined)).toEqual([]);
+    const bed = await openTestLocation();
+    expect(await checkDrills(bed.context, [testJob()], NO_ABORT)).toEqual([]);
   });
 
   test('of the sources names each finding by job and source, and goes on after one that throws', async () => {

@@ -15,6 +15,7 @@ export function restoreAdapters(given: Partial<RestoreAdapters> = {}): RestoreAd
     makeScratchDirectory: absent('makeScratchDirectory'),
     sweepScratch: async () => [],
     sweepScratchDirectories: async () => [],
+    drillUserId: absent('drillUserId'),
     openDump: absent('openDump'),
     openGlobals: absent('openGlobals'),
     readTree: absent('readTree'),

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
+import type { Job } from '../../domain/job.ts';
 import type { Finding } from '../../domain/ports.ts';
 import { composeJobs } from '../../compose.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { toBackupError } from '../../domain/errors.ts';
-import { checkLocation, checkSources, faultFinding } from '../../engine/check.ts';
+import { checkDrills, checkLocation, checkSources, faultFinding } from '../../engine/check.ts';
 import type { Answer } from '../answer.ts';
 import type { Session } from '../session.ts';
 
@@ -20,7 +21,7 @@ export async function check(session: Session): Promise<Answer> {
   const jobs = composeJobs(loaded.config).map(({ job }) => job);
   const findings = [
     ...warnings,
-    ...(await locationFindings(session, loaded)),
+    ...(await locationFindings(session, loaded, jobs)),
     ...(await checkSources(jobs, session.signal)),
   ];
   const ok = findings.every(({ severity }) => severity !== 'error');
@@ -28,12 +29,19 @@ export async function check(session: Session): Promise<Answer> {
 }
 
 /** A location that cannot be used is a finding too, and does not hide those of the sources. */
-async function locationFindings(session: Session, loaded: LoadedConfig): Promise<Finding[]> {
+async function locationFindings(
+  session: Session,
+  loaded: LoadedConfig,
+  jobs: readonly Job[],
+): Promise<Finding[]> {
   const { location, requireMount } = loaded.config;
   if (!requireMount && !existsSync(location)) return [notYet(location)];
   try {
     const { context } = await session.openLoaded(loaded, { create: false });
-    return await checkLocation(context, session.signal);
+    return [
+      ...(await checkLocation(context, session.signal)),
+      ...(await checkDrills(context, jobs, session.signal)),
+    ];
   } catch (error) {
     session.signal.throwIfAborted();
     return [faultFinding(loaded.config.location, toBackupError(error))];
