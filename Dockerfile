@@ -16,7 +16,7 @@
 #   `--group-add GID`, or run as their owner. `docker run --rm … cofre check` lists everything it cannot read;
 # - the config and secrets mounted as files must be readable by 10001 too.
 
-# --- build: compiles, and leaves only what runs ---------------------------------------------------------------
+# --- build: makes one bundle of the program and the packages it uses -----------------------------------------
 
 FROM node:24-bookworm-slim AS build
 WORKDIR /src
@@ -25,9 +25,10 @@ WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 COPY tools/pinned-node tools/pinned-node
 RUN npm ci
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json ./
+COPY tools/build.ts tools/licences.ts tools/
 COPY src src
-RUN npm run build && npm ci --omit=dev
+RUN npm run build
 
 # --- base: what both targets share ----------------------------------------------------------------------------
 
@@ -73,7 +74,6 @@ RUN groupadd --gid 10001 cofre \
     && chmod 0755 /usr/local/bin/cofre
 
 COPY --from=build /src/package.json /opt/cofre/package.json
-COPY --from=build /src/node_modules /opt/cofre/node_modules
 COPY --from=build /src/dist /opt/cofre/dist
 
 # `"location": "/backups"` in the config. A volume, so that backups outlive the container also when none is named.

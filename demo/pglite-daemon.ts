@@ -4,8 +4,9 @@
  * `postgres` becomes one that reads the PGlite of this process, whatever its `url` says.
  */
 import { parseArgs } from 'node:util';
-import { composeApp, openSource, type Overrides } from '../src/compose.ts';
+import { composeApp, type Overrides } from '../src/compose.ts';
 import { composeDaemon } from '../src/compose-daemon.ts';
+import { openSource } from '../src/compose-jobs.ts';
 import { loadConfig } from '../src/config/load.ts';
 import { toBackupError } from '../src/domain/errors.ts';
 import { createLog } from '../src/lib/log.ts';
@@ -13,7 +14,7 @@ import { countRows, startPglite } from './pglite-shop.ts';
 import { PgliteSource } from './pglite-source.ts';
 import { SHOP_SQL } from './shop.ts';
 
-const log = createLog({ level: 'info', pretty: false });
+const log = await createLog({ level: 'info', pretty: false });
 const stop = new AbortController();
 for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => stop.abort());
 

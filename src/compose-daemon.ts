@@ -1,4 +1,5 @@
-import { type App, composeJobs, cronOf, type Overrides, policiesOf } from './compose.ts';
+import type { App, Overrides } from './compose.ts';
+import { composeJobs, cronOf, policiesOf } from './compose-jobs.ts';
 import type { Config } from './config/config.ts';
 import { runDaemon } from './daemon/daemon.ts';
 import { IndexPublisher } from './daemon/index-publisher.ts';
@@ -68,7 +69,7 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
       const config = await load();
       for (const key of restartKeys(app.config, config)) events.restartNeeded(key);
       // Sources leave out the location that is in use, which a reload does not change.
-      jobs = composeJobs({ ...config, location: app.config.location }, overrides);
+      jobs = composeJobs({ ...config, location: app.config.location }, overrides.openSource);
       app.inspectors.configure(config);
       app.restoring.configure(config);
       scheduler.replaceTasks(tasksOf(app, config, jobs));

@@ -3,7 +3,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
-import { composeApp, composeJobs, cronOf, policiesOf } from '../src/compose.ts';
+import { composeApp } from '../src/compose.ts';
+import { composeJobs, cronOf, policiesOf } from '../src/compose-jobs.ts';
 import type { Config, JobConfig } from '../src/config/config.ts';
 import { runJob } from '../src/engine/run.ts';
 import { verifyArchive } from '../src/engine/verify.ts';
@@ -143,9 +144,11 @@ test('every source that cannot be opened is told at once, and nothing is made be
 });
 
 test('an override takes the place of the real sources', async () => {
-  const { name, type } = composeJobs(await config(), {
-    openSource: ({ name }) => new FakeSource({ name }),
-  })[0]?.job.sources[0] ?? { name: '', type: '' };
+  const { name, type } = composeJobs(await config(), ({ name }) => new FakeSource({ name }))[0]?.job
+    .sources[0] ?? {
+    name: '',
+    type: '',
+  };
   expect({ name, type }).toEqual({ name: 'tree', type: 'database' });
 });
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { BackupError } from '../domain/errors.ts';
 import type { ArchiveType } from '../domain/manifest.ts';
 import { TEMPORARY_NAME } from '../lib/atomic-file.ts';
-import { acquireKernelLock, type KernelLock } from '../lib/kernel-lock.ts';
+import type { KernelLock, KernelLockOptions } from '../lib/kernel-lock.ts';
 import { isMountPoint, type Space, spaceAt } from '../lib/mounts.ts';
 import { assertOwnDirectory, makeDirectory, type Owner, ownerOf } from '../lib/ownership.ts';
 
@@ -104,18 +104,12 @@ export class Location {
 
   /** Throws LOCK_BUSY after the wait. */
   lock(name: LockName, signal: AbortSignal, wait_ms = LOCK_WAIT_MS): Promise<KernelLock> {
-    return acquireKernelLock({ path: this.lockPath(name), wait_ms, owner: this.owner, signal });
+    return acquire({ path: this.lockPath(name), wait_ms, owner: this.owner, signal });
   }
 
   /** Held together with whoever shares it too. Throws LOCK_BUSY after the wait. */
   lockShared(name: LockName, signal: AbortSignal, wait_ms = LOCK_WAIT_MS): Promise<KernelLock> {
-    return acquireKernelLock({
-      path: this.lockPath(name),
-      wait_ms,
-      owner: this.owner,
-      signal,
-      shared: true,
-    });
+    return acquire({ path: this.lockPath(name), wait_ms, owner: this.owner, signal, shared: true });
   }
 
   lockPath(name: LockName): string {
@@ -161,6 +155,12 @@ export class Location {
       }
     }
   }
+}
+
+/** Who only looks takes no lock, and does not load what starts the process that holds one. */
+async function acquire(options: KernelLockOptions): Promise<KernelLock> {
+  const { acquireKernelLock } = await import('../lib/kernel-lock.ts');
+  return await acquireKernelLock(options);
 }
 
 function unusable(root: string, error: unknown, wanted: 'read' | 'write'): BackupError {

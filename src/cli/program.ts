@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../version.ts';
 import { BackupError } from '../domain/errors.ts';
-import type { LogLevel } from '../lib/log.ts';
+import type { LogLevel } from '../lib/log-level.ts';
 import { type Answer, type ExitStatus, printAnswer, printError } from './answer.ts';
 import type { DrillFlags } from './commands/drill.ts';
 import type { ListFlags } from './commands/list.ts';

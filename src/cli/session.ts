@@ -1,8 +1,10 @@
 import { userInfo } from 'node:os';
-import { type App, composeApp, type OpenOptions } from '../compose.ts';
+import type { Catalogue } from '../catalogue/catalogue.ts';
+import type { App, OpenOptions } from '../compose.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { BackupError } from '../domain/errors.ts';
-import { createLog, LOG_LEVELS, type Logger, type LogLevel } from '../lib/log.ts';
+import type { Logger } from '../lib/log.ts';
+import { LOG_LEVELS, type LogLevel } from '../lib/log-level.ts';
 
 /** The flags that every command takes. */
 export interface CommonFlags {
@@ -15,10 +17,13 @@ export interface Session {
   readonly flags: CommonFlags;
   readonly json: boolean;
   readonly signal: AbortSignal;
-  readonly log: Logger;
   /** Who asked, for manifests and journal: `cli:alice`. */
   readonly actor: string;
+  /** The same one each time. */
+  openLog(): Promise<Logger>;
   load(): Promise<LoadedConfig>;
+  /** For commands that only show what is recorded. */
+  openCatalogue(): Promise<Catalogue>;
   /** For commands that write at a location which is there, unless the options say otherwise. */
   open(options?: Partial<OpenOptions>): Promise<App>;
   /** As `open`, with the configuration at hand. */
@@ -26,7 +31,8 @@ export interface Session {
 }
 
 export function createSession(flags: CommonFlags, signal: AbortSignal, defaultLevel: LogLevel): Session {
-  const log = createLog({ level: levelOf(process.env, defaultLevel), pretty: process.stderr.isTTY });
+  const level = levelOf(process.env, defaultLevel);
+  let log: Promise<Logger> | undefined;
   // The environment as it was given: what an earlier `.env` added must not outlive a reload.
   const givenEnv = { ...process.env };
   const load = async () => {
@@ -39,15 +45,28 @@ export function createSession(flags: CommonFlags, signal: AbortSignal, defaultLe
     Object.assign(process.env, loaded.env);
     return loaded;
   };
-  const openLoaded = (loaded: LoadedConfig, options: Partial<OpenOptions> = {}) =>
-    composeApp(loaded.config, log, { create: false, ...options });
+  // What a command needs beyond the configuration is loaded when it asks for it: `list` needs little of it.
+  const openLog = async () => {
+    const { createLog } = await import('../lib/log.ts');
+    log ??= createLog({ level, pretty: process.stderr.isTTY });
+    return await log;
+  };
+  const openLoaded = async (loaded: LoadedConfig, options: Partial<OpenOptions> = {}) => {
+    const { composeApp } = await import('../compose.ts');
+    return await composeApp(loaded.config, await openLog(), { create: false, ...options });
+  };
   return {
     flags,
     json: flags.json === true,
     signal,
-    log,
+    openLog,
     actor: `cli:${userName()}`,
     load,
+    openCatalogue: async () => {
+      const { config } = await load();
+      const { composeCatalogue } = await import('../compose-catalogue.ts');
+      return await composeCatalogue(config);
+    },
     openLoaded,
     open: async (options) => await openLoaded(await load(), options),
   };

@@ -23,6 +23,9 @@ import {
 } from './leaves.ts';
 import { NAME_ALLOWED, secretSchema, sourceSchema } from './source-schema.ts';
 
+// zod would compile code for each part of a schema, which is worth it for more than the one document there is.
+z.config({ jitless: true });
+
 const DEFAULT_PRUNE_SCHEDULE = '30 3 * * *';
 
 const COMPRESSION_ALLOWED = `${COMPRESSION_TYPES.map((type) => JSON.stringify(type)).join(', ')}, or {"type": …, "level": …}`;

@@ -3,7 +3,7 @@
  * before it that is known to be good, so that a loss stays visible until the data are back or someone says
  * that it is meant.
  */
-import { isFarAhead } from './due.ts';
+import { isFarAhead } from './far-ahead.ts';
 import {
   type Anomaly,
   ANOMALY_KINDS,

@@ -17,6 +17,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type CronSchedule, duesBetween, newestDue, nextDue } from './cron.ts';
+import { isFarAhead } from './far-ahead.ts';
 
 /** What is known of one job; the journal outlives the daemon, so this does too. */
 export interface JobScheduleState {
@@ -53,8 +54,6 @@ export type DueDecision =
 const ON_TIME_TOLERANCE_MS = 60_000;
 const MAX_ATTEMPTS = 2;
 export const MISSED_LIMIT = 1_000;
-/** How far ahead of the clock a recorded time may lie before it is taken for a wrong clock's. */
-const CLOCK_STEP_LIMIT_MS = 3_600_000;
 
 /** What to do now. Asking changes nothing: see `applyDecision`. */
 export function decideDue(
@@ -121,11 +120,6 @@ export function fireTime(cron: CronSchedule, job: string, due: Date, jitter_ms: 
   const digest = createHash('sha256').update(`${job}\0${due.toISOString()}`).digest();
   const fraction = digest.readUIntBE(0, 6) / 2 ** 48;
   return new Date(due.getTime() + Math.floor(fraction * (window_ms + 1)));
-}
-
-/** Whether a recorded time cannot be the clock's present or past, however little the clock was corrected. */
-export function isFarAhead(recorded: Date, now: Date): boolean {
-  return recorded.getTime() - now.getTime() > CLOCK_STEP_LIMIT_MS;
 }
 
 /** The due time whose run started and died with the daemon. One of an earlier schedule is not made up. */

@@ -1,5 +1,5 @@
 import { type CronSchedule, newestDue, nextDue } from './cron.ts';
-import { isFarAhead } from './due.ts';
+import { isFarAhead } from './far-ahead.ts';
 
 /** How many of the latest runs tell the usual duration. */
 export const USUAL_DURATION_RUNS = 20;

@@ -11,7 +11,7 @@
  *   fills the place of one whose time is right.
  * - A plan that would remove more than half of the series removes nothing unless it is forced.
  */
-import { isFarAhead } from './due.ts';
+import { isFarAhead } from './far-ahead.ts';
 import { bucketsIn } from './retention-buckets.ts';
 import {
   formatAge,

@@ -1,4 +1,4 @@
-import { isFarAhead } from '../domain/due.ts';
+import { isFarAhead } from '../domain/far-ahead.ts';
 import { BackupError } from '../domain/errors.ts';
 import type { ManifestSummary } from '../domain/manifest.ts';
 import type { EngineContext } from './context.ts';

@@ -1,4 +1,4 @@
-import { isFarAhead } from '../domain/due.ts';
+import { isFarAhead } from '../domain/far-ahead.ts';
 import { toBackupError } from '../domain/errors.ts';
 import { type RunError, SCRUB_TASK } from '../domain/journal-entry.ts';
 import type { ManifestSummary, Trigger } from '../domain/manifest.ts';

@@ -1,6 +1,7 @@
 import { openAnomaly } from '../domain/anomaly.ts';
 import { nextDue } from '../domain/cron.ts';
-import { fireTime, isFarAhead } from '../domain/due.ts';
+import { fireTime } from '../domain/due.ts';
+import { isFarAhead } from '../domain/far-ahead.ts';
 import { type BackupError, toBackupError } from '../domain/errors.ts';
 import {
   type HealthReport,

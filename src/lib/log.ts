@@ -1,10 +1,7 @@
 import { type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
+import type { LogLevel } from './log-level.ts';
 
 export type { Logger } from 'pino';
-
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Keys whose values never reach the log, wherever an object that has them is logged. */
 const SECRET_KEYS = ['password', 'url', 'uri', 'token', 'secret', 'PGPASSWORD', 'authorization'];
@@ -16,10 +13,12 @@ export interface LogOptions {
 }
 
 /** The log, on stderr: stdout belongs to the answer of a command. Written synchronously, so a crash loses none. */
-export function createLog(options: LogOptions): Logger {
+export async function createLog(options: LogOptions): Promise<Logger> {
   const redact = { paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]), censor: '<hidden>' };
   const settings = { level: options.level, redact, base: { pid: process.pid } };
   if (options.pretty) {
+    // Loaded at a terminal only: a daemon has no use for it.
+    const { default: pretty } = await import('pino-pretty');
     return pino(
       settings,
       pretty({ destination: 2, sync: true, colorize: process.stderr.isTTY, ignore: 'pid,hostname' }),

@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { BackupError } from '../domain/errors.ts';
 import { connectError, mayDifferWithoutTls } from './connect-errors.ts';
 import {
@@ -113,10 +113,12 @@ async function attempt(
   password: string | undefined,
   signal: AbortSignal,
 ): Promise<Session> {
+  // Loaded with the first session: most of what a daemon or a command does needs none.
+  const { Client: PgClient } = await import('pg');
   const policy = new LoginPolicy(params);
   const socket = new Socket();
   const { given } = params;
-  const client = new Client({
+  const client = new PgClient({
     host: target.hostaddr ?? target.host,
     port: target.port,
     user: params.user,

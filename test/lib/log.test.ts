@@ -8,7 +8,7 @@ const MODULE = join(import.meta.dirname, '../../src/lib/log.ts');
 function logIn(code: string, options = "{ level: 'info', pretty: false }") {
   const text = `
     const { createLog } = await import(${JSON.stringify(MODULE)});
-    const log = createLog(${options});
+    const log = await createLog(${options});
     ${code}`;
   return spawnSync(process.execPath, ['--input-type=module', '-e', text], { encoding: 'utf8' });
 }

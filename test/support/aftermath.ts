@@ -16,7 +16,7 @@ const forever = new AbortController().signal;
 export async function openApp(workspace: Workspace): Promise<App> {
   const env = { ...process.env, ...workspace.env };
   const { config } = await loadConfig({ path: workspace.config, env, cwd: workspace.dir });
-  return await composeApp(config, createLog({ level: 'silent', pretty: false }), { create: true });
+  return await composeApp(config, await createLog({ level: 'silent', pretty: false }), { create: true });
 }
 
 /**

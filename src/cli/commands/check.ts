@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Job } from '../../domain/job.ts';
 import type { Finding } from '../../domain/ports.ts';
-import { composeJobs } from '../../compose.ts';
+import { composeJobs } from '../../compose-jobs.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { toBackupError } from '../../domain/errors.ts';
 import { checkDrills, checkLocation, checkSources, faultFinding } from '../../engine/check.ts';

@@ -9,15 +9,16 @@ import type { Session } from '../session.ts';
 export async function daemon(session: Session): Promise<Answer> {
   // From the first moment, for without a listener SIGHUP ends the process; the file it means is being read anyway.
   process.on('SIGHUP', ignoreHangup);
+  const log = await session.openLog();
   const loaded = await session.load();
-  for (const warning of loaded.warnings) session.log.warn({ step: 'config' }, warning);
-  session.log.info({ step: 'config', path: loaded.path }, `configuration read from ${loaded.path}`);
+  for (const warning of loaded.warnings) log.warn({ step: 'config' }, warning);
+  log.info({ step: 'config', path: loaded.path }, `configuration read from ${loaded.path}`);
   const app: App = await session.openLoaded(loaded, { create: true });
-  const running = composeDaemon(app, session.log);
+  const running = composeDaemon(app, log);
   const onHangup = () => {
     void running.reload(async () => {
       const next = await session.load();
-      for (const warning of next.warnings) session.log.warn({ step: 'config' }, warning);
+      for (const warning of next.warnings) log.warn({ step: 'config' }, warning);
       return next.config;
     });
   };
@@ -25,7 +26,7 @@ export async function daemon(session: Session): Promise<Answer> {
   const onStop = () => {
     // Something that hangs beyond every deadline must not keep the service manager waiting.
     setTimeout(() => {
-      session.log.fatal({ step: 'stop' }, 'the shutdown took too long: giving up');
+      log.fatal({ step: 'stop' }, 'the shutdown took too long: giving up');
       process.exit(1);
     }, SHUTDOWN_DEADLINE_MS).unref();
   };
@@ -34,7 +35,7 @@ export async function daemon(session: Session): Promise<Answer> {
     await running.run(session.signal);
   } catch (error) {
     const fault = toBackupError(error);
-    session.log.fatal({ step: 'stop', code: fault.code, hint: fault.hint }, fault.message);
+    log.fatal({ step: 'stop', code: fault.code, hint: fault.hint }, fault.message);
     throw fault;
   } finally {
     process.off('SIGHUP', onHangup);

@@ -18,18 +18,17 @@ export async function list(session: Session, { type, source }: ListFlags): Promi
       hint: `Allowed are ${ARCHIVE_TYPES.join(' and ')}.`,
     });
   }
-  const { context } = await session.open({ write: false });
-  const backups = context.catalogue
+  const catalogue = await session.openCatalogue();
+  const backups = catalogue
     .list()
     .filter((manifest) => type === undefined || manifest.type === type)
     .filter((manifest) => source === undefined || manifest.source === source);
-  const faults = context.catalogue.faults();
+  const faults = catalogue.faults();
   for (const { message } of faults) process.stderr.write(`warning: ${message}\n`);
-  const now = context.clock.now();
   return {
     status: 0,
     json: { backups, count: backups.length },
-    text: backups.length === 0 ? 'there is no backup yet' : describe(backups, now),
+    text: backups.length === 0 ? 'there is no backup yet' : describe(backups, new Date()),
   };
 }
 

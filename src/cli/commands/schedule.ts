@@ -1,4 +1,4 @@
-import { composeJobs } from '../../compose.ts';
+import { composeJobs } from '../../compose-jobs.ts';
 import { nextDue } from '../../domain/cron.ts';
 import { fireTime } from '../../domain/due.ts';
 import type { ScheduledJob } from '../../engine/scheduled-job.ts';

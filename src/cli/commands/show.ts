@@ -16,8 +16,8 @@ import { formatTable } from '../table.ts';
 
 /** `cofre show FILENAME`: the whole manifest. */
 export async function show(session: Session, filename: string): Promise<Answer> {
-  const { context } = await session.open({ write: false });
-  const manifest = await context.catalogue.read(filename);
+  const catalogue = await session.openCatalogue();
+  const manifest = await catalogue.read(filename);
   return { status: 0, json: manifest, text: describeManifest(manifest) };
 }
 

@@ -3,8 +3,8 @@ import { access, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { BackupError } from '../../domain/errors.ts';
 import type { Capture, CaptureFacts, CaptureRemarks, Finding, Source } from '../../domain/ports.ts';
-import { findUnreadable } from './find-unreadable.ts';
 import { identitiesOf, identityOf } from './identity.ts';
+import { assertMemberNames } from './member-names.ts';
 import type { PackOptions } from './pack.ts';
 import { notADirectory, type PackRoot, rootError } from './walk.ts';
 import { packInWorker } from './worker-stream.ts';
@@ -62,8 +62,9 @@ export class FilesSource implements Source {
    * Everything below the directories that a capture could not read and would note as incomplete, as errors,
    * at most 1,000 by name. What preflight says of the directories themselves is not repeated.
    */
-  survey(signal: AbortSignal): Promise<Finding[]> {
-    return findUnreadable(this.#pack, signal);
+  async survey(signal: AbortSignal): Promise<Finding[]> {
+    const { findUnreadable } = await import('./find-unreadable.ts');
+    return await findUnreadable(this.#pack, signal);
   }
 
   /**
@@ -113,33 +114,4 @@ function leftOut(path: string): BackupError {
     path,
     hint: 'Back up another directory; cofre archives none of its own archives.',
   });
-}
-
-function assertMemberNames(roots: readonly PackRoot[]): void {
-  const seen = new Map<string, string>();
-  for (const { path, as } of roots) {
-    if (!isMemberName(as)) {
-      throw new BackupError('CONFIG_INVALID', `the directory ${path} has no usable member name: "${as}"`, {
-        path,
-        hint: 'Give it a name of one path component: {"path": …, "as": "name"}.',
-      });
-    }
-    const other = seen.get(as);
-    if (other !== undefined) {
-      throw new BackupError(
-        'CONFIG_INVALID',
-        `the directories ${other} and ${path} have one member name: "${as}"`,
-        {
-          path,
-          hint: 'Give one of them another name: {"path": …, "as": "name"}.',
-        },
-      );
-    }
-    seen.set(as, path);
-  }
-}
-
-/** One path component, as file systems allow it. */
-function isMemberName(as: string): boolean {
-  return as !== '' && as !== '.' && as !== '..' && !/[/\0]/.test(as) && Buffer.byteLength(as) <= 255;
 }

@@ -1,4 +1,4 @@
-import { Header } from 'tar';
+import { Header } from 'tar/header';
 import { isAscii, type RawName, utf8Text } from './raw-name.ts';
 
 export type TarEntryType =

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -132,38 +131,4 @@ test('an error of the pack arrives as it was thrown', async () => {
     path: home.path,
     hint: expect.stringContaining('Create the directory'),
   });
-});
-
-test('the worker is found in the compiled package too', () => {
-  const checkout = join(import.meta.dirname, '../../..');
-  fs.symlinkSync(join(checkout, 'node_modules'), join(home.path, 'node_modules'));
-  fs.writeFileSync(join(home.path, 'package.json'), '{"type": "module"}');
-  fs.writeFileSync(
-    join(home.path, 'tsconfig.json'),
-    JSON.stringify({
-      extends: join(checkout, 'tsconfig.build.json'),
-      compilerOptions: {
-        rootDir: join(checkout, 'src'),
-        outDir: 'dist',
-        typeRoots: [join(checkout, 'node_modules/@types')],
-      },
-      include: [],
-      files: ['worker-stream.ts', 'pack-worker.ts'].map((file) => join(checkout, 'src/sources/files', file)),
-    }),
-  );
-  execFileSync(process.execPath, [join(checkout, 'node_modules/typescript/bin/tsc'), '-p', home.path]);
-  fs.mkdirSync(join(home.path, 'data'));
-  fs.writeFileSync(
-    join(home.path, 'main.js'),
-    `import { packInWorker } from './dist/sources/files/worker-stream.js';
-     let bytes = 0;
-     const pack = { roots: [{ path: process.argv[2], as: 'top' }], exclude: [], leaveOut: [] };
-     const signal = new AbortController().signal;
-     for await (const chunk of packInWorker({ pack, signal, onRemarks: () => undefined })) bytes += chunk.length;
-     console.log(bytes);`,
-  );
-  const printed = execFileSync(process.execPath, [join(home.path, 'main.js'), join(home.path, 'data')], {
-    encoding: 'utf8',
-  });
-  expect(printed).toBe('10240\n');
 });

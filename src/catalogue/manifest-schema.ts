@@ -1,0 +1,111 @@
+import { z } from 'zod';
+import {
+  ANOMALY_KINDS,
+  ARCHIVE_FORMATS,
+  ARCHIVE_TYPES,
+  COMPRESSION_TYPES,
+  type Manifest,
+  TRIGGERS,
+  VERDICTS,
+  VERIFY_LEVELS,
+} from '../domain/manifest.ts';
+
+/** What the schema makes of a JSON value: a manifest, or the first thing that is wrong with it. */
+export type Judged = { ok: true; manifest: Manifest } | { ok: false; fault: string };
+
+let schema: ReturnType<typeof makeSchema> | undefined;
+
+/** The last word on what a manifest is; `isManifest` has the first. */
+export function judgeManifest(json: unknown): Judged {
+  schema ??= makeSchema();
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return { ok: true, manifest: parsed.data as Manifest };
+  const [issue] = parsed.error.issues;
+  return { ok: false, fault: `${issue?.path.join('.') || 'the file'}: ${issue?.message ?? 'invalid'}` };
+}
+
+/** Made when it is first asked for, which is when a manifest is damaged. */
+function makeSchema() {
+  const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+  const count = z.number().int().nonnegative();
+  const instant = z.iso.datetime();
+  const remarks = z.array(z.object({ path: z.string(), reason: z.string() }));
+
+  const databaseContents = z.object({
+    tables: z.array(z.object({ schema: z.string(), name: z.string(), rows: count, bytes: count, sha256 })),
+    schema_sha256: sha256,
+  });
+  const filesContents = z.object({
+    entries: count,
+    bytes: count,
+    digest: sha256,
+    changed: remarks,
+    incomplete: remarks,
+  });
+
+  const locale = z.object({
+    encoding: z.string(),
+    collate: z.string(),
+    ctype: z.string(),
+    provider: z.string().optional(),
+    provider_locale: z.string().optional(),
+    monetary: z.string().optional(),
+  });
+  const proof = z.object({
+    verdict: z.enum(VERDICTS),
+    at: instant,
+    duration_ms: count,
+    detail: z.string(),
+    versions: z.record(z.string(), z.string()),
+  });
+
+  const anomaly = z.object({
+    baseline: z.string(),
+    findings: z.array(z.object({ kind: z.enum(ANOMALY_KINDS), detail: z.string() })),
+    acknowledged: z.object({ at: instant, actor: z.string() }).optional(),
+  });
+
+  /** Loose: fields that a later version added survive an update by this one. */
+  return z.looseObject({
+    version: z.literal(1),
+    type: z.enum(ARCHIVE_TYPES),
+    filename: z.string(),
+    filepath: z.string(),
+    size: count,
+    size_human: z.string(),
+    hash: sha256,
+    compressed: z.boolean(),
+    encrypted: z.literal(false),
+    timestamp: z.string(),
+    created_at: instant,
+    directories: z.array(z.string()).optional(),
+    roots: z.array(z.object({ name: z.string(), path: z.string() })).optional(),
+    job: z.string(),
+    source: z.string(),
+    run: z.string(),
+    trigger: z.enum(TRIGGERS),
+    actor: z.string(),
+    compression: z.enum(COMPRESSION_TYPES),
+    format: z.enum(ARCHIVE_FORMATS),
+    started_at: instant,
+    duration_ms: count,
+    raw_size: count,
+    system_identifier: z.string().optional(),
+    database: z.string().optional(),
+    server_version: z.string().optional(),
+    tool_version: z.string().optional(),
+    locale: locale.optional(),
+    rebuilt: z.literal(true).optional(),
+    pinned: z.boolean(),
+    incomplete: z.boolean(),
+    contents: z.union([databaseContents, filesContents]),
+    verification: z.object({
+      level: z.enum(VERIFY_LEVELS),
+      ok: z.boolean(),
+      at: instant,
+      detail: z.string(),
+    }),
+    proof: proof.optional(),
+    anomaly: anomaly.optional(),
+  });
+}

@@ -1,0 +1,157 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import type { OutputChunk } from 'rolldown';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildProgram } from '../../tools/build.ts';
+import { ROOT } from '../support/cofre.ts';
+
+const PACKAGE = /\/node_modules\/((?:@[^/]+\/)?[^/]+)/;
+/** Prints the files of the bundle that were loaded by the time it ends, as the last line of stderr. */
+const TELL_LOADED = `process.on('exit', () => console.error(JSON.stringify(Object.keys(require.cache))));`;
+/** In place of a fault of the program. */
+const BREAK_READING = `require('node:fs').statSync = () => { throw new Error('broken on purpose'); };`;
+
+let home = '';
+let chunks: OutputChunk[] = [];
+
+/** As it is installed: beside nothing but its package.json. */
+beforeAll(async () => {
+  home = mkdtempSync(join(tmpdir(), 'cofre-build-'));
+  chunks = await buildProgram(join(home, 'dist'));
+  cpSync(join(ROOT, 'package.json'), join(home, 'package.json'));
+  mkdirSync(join(home, 'data'));
+  writeFileSync(join(home, 'data/note.txt'), 'a note\n');
+  writeFileSync(join(home, 'data/left-out.tmp'), 'not this\n');
+  writeFileSync(join(home, 'tell-loaded.cjs'), TELL_LOADED);
+  writeFileSync(join(home, 'break-reading.cjs'), BREAK_READING);
+  const source = { type: 'files', name: 'data', directories: [join(home, 'data')], exclude: ['*.tmp'] };
+  const database = { type: 'postgres', name: 'app', url: 'postgresql://nobody@127.0.0.1/app' };
+  writeFileSync(
+    join(home, 'config.json'),
+    JSON.stringify({
+      timezone: 'Europe/Lisbon',
+      location: 'location',
+      jobs: {
+        files: { schedule: '0 2 * * *', sources: [source] },
+        database: { schedule: '0 3 * * *', sources: [database] },
+      },
+      http: { port: 0 },
+    }),
+  );
+});
+afterAll(() => {
+  rmSync(home, { recursive: true, force: true });
+});
+
+function run(args: readonly string[], nodeArgs: readonly string[] = []) {
+  const argv = [...nodeArgs, join(home, 'dist/main.js'), ...args, '--config', join(home, 'config.json')];
+  return spawnSync(process.execPath, argv, { cwd: '/', env: cleanEnv(), encoding: 'utf8' });
+}
+
+function json<T>(args: readonly string[]): T {
+  const { status, stdout, stderr } = run([...args, '--json']);
+  expect({ status, stderr }).toMatchObject({ status: 0 });
+  return JSON.parse(stdout) as T;
+}
+
+function cleanEnv(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(?:COFRE_|NODE_|NOTIFY_SOCKET)/.test(name));
+  return Object.fromEntries(kept);
+}
+
+/** The packages that a run has loaded. */
+function packagesLoadedBy(args: readonly string[]): string[] {
+  const { status, stderr } = run(args, ['--require', join(home, 'tell-loaded.cjs')]);
+  expect({ status, stderr }).toMatchObject({ status: 0 });
+  const files = (JSON.parse(stderr.trimEnd().split('\n').at(-1) ?? '') as string[]).map((path) =>
+    basename(path),
+  );
+  const loaded = chunks.filter(({ fileName }) => files.includes(fileName));
+  expect(loaded.length).toBeGreaterThan(0);
+  return packagesOf(loaded);
+}
+
+function packagesOf(some: readonly OutputChunk[]): string[] {
+  const names = some.flatMap(({ moduleIds }) => moduleIds.flatMap((path) => PACKAGE.exec(path)?.[1] ?? []));
+  return [...new Set(names)].toSorted();
+}
+
+describe('the bundle', () => {
+  test('backs up files with its packing thread, and lists, shows and verifies the archive', () => {
+    const { runs } = json<{ runs: { archives: { filename: string; filepath: string }[] }[] }>([
+      'backup',
+      'files',
+    ]);
+    const { filename = '', filepath = '' } = runs[0]?.archives[0] ?? {};
+    expect(execFileSync('tar', ['-tzf', filepath], { encoding: 'utf8' })).toBe('data/\ndata/note.txt\n');
+    expect(json<{ count: number }>(['list'])).toMatchObject({ count: 1, backups: [{ filename }] });
+    expect(json(['show', filename])).toMatchObject({ filename, contents: { entries: 2, bytes: 7 } });
+    expect(json(['verify', filename])).toMatchObject({ results: [{ filename, valid: true }] });
+    expect(json(['drill', filename])).toMatchObject({ results: [{ verdict: 'proven' }] });
+  });
+
+  test.each([[['list']], [['list', '--json']], [['show', 'FILENAME']]])(
+    'loads for %j only what that needs',
+    (args) => {
+      const { runs } = json<{ runs: { archives: { filename: string }[] }[] }>(['backup', 'files']);
+      const filename = runs[0]?.archives[0]?.filename ?? '';
+      const named = args.map((arg) => (arg === 'FILENAME' ? filename : arg));
+      expect(packagesLoadedBy(named)).toEqual(['commander', 'croner', 'dotenv', 'zod']);
+    },
+  );
+
+  test('has the packages that only some commands need, in other files', () => {
+    expect(packagesLoadedBy(['verify', '--all'])).toEqual(
+      expect.arrayContaining(['pino', 'prom-client', 'zod']),
+    );
+    expect(packagesOf(chunks)).toEqual(
+      expect.arrayContaining(['cli-progress', 'fastify', 'pg', 'picomatch', 'pino-pretty', 'tar']),
+    );
+  });
+
+  test('is a daemon that answers, and that ends when it is told', async () => {
+    const argv = [join(home, 'dist/main.js'), 'daemon', '--config', join(home, 'config.json')];
+    const child: ChildProcess = spawn(process.execPath, argv, {
+      cwd: '/',
+      env: cleanEnv(),
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const ended = once(child, 'close');
+    let log = '';
+    for await (const chunk of child.stderr ?? []) {
+      log += String(chunk);
+      if (log.includes('cofre is ready') && log.includes('listening on ')) break;
+    }
+    const url = /listening on (http:[^"\s]+)/.exec(log)?.[1] ?? log;
+    const metrics = await fetch(`${url}/metrics`).finally(() => child.kill('SIGTERM'));
+    expect(await metrics.text()).toContain('cofre_build_info{');
+    expect(await ended).toEqual([0, null]);
+  });
+
+  test('leads a stack back to the sources', () => {
+    const { status, stderr } = run(
+      ['list'],
+      ['--enable-source-maps', '--require', join(home, 'break-reading.cjs')],
+    );
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/broken on purpose[^]*src\/catalogue\/catalogue\.ts:\d+/);
+  });
+
+  test('names every function in a stack also without maps', () => {
+    const { stderr } = run(['list'], ['--require', join(home, 'break-reading.cjs')]);
+    expect(stderr).toContain('at Catalogue.list');
+  });
+
+  test('has the licence of every package in it', () => {
+    const licences = readFileSync(join(home, 'dist/LICENCES.txt'), 'utf8');
+    for (const name of packagesOf(chunks)) {
+      const { version } = JSON.parse(
+        readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8'),
+      ) as { version: string };
+      expect(licences).toContain(`${name} ${version}: `);
+    }
+  });
+});

@@ -1,0 +1,46 @@
+/**
+ * What `npm run build` runs: makes `dist/` from `src/` and the packages it uses. docs/decisions/0021 says why it is a
+ * bundle, and why it has the form it has.
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type OutputChunk, rolldown } from 'rolldown';
+import { licencesOf } from './licences.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** Bundles the program into the directory, which is emptied first. Returns the chunks that it consists of. */
+export async function buildProgram(directory: string): Promise<OutputChunk[]> {
+  await using bundle = await rolldown({
+    cwd: ROOT,
+    platform: 'node',
+    input: {
+      main: 'src/main.ts',
+      // Started by path, from beside whichever chunk starts it.
+      'pack-worker': 'src/sources/files/pack-worker.ts',
+    },
+    // What a bundler warns of becomes a fault when the program runs.
+    onLog: (level, { message }) => {
+      if (level === 'warn') throw new Error(message);
+    },
+  });
+  const { output } = await bundle.write({
+    dir: directory,
+    cleanDir: true,
+    // Loads faster than modules do: Node.js makes a copy of each of its own modules for those that import it.
+    format: 'cjs',
+    // Read with `node --enable-source-maps`; without, a stack has the names of functions all the same.
+    sourcemap: true,
+    sourcemapExcludeSources: true,
+    comments: { legal: true, annotation: false, jsdoc: false },
+  });
+  const chunks = output.filter((file) => file.type === 'chunk');
+  await writeFile(join(directory, 'package.json'), `${JSON.stringify({ type: 'commonjs' })}\n`);
+  await writeFile(
+    join(directory, 'LICENCES.txt'),
+    await licencesOf(chunks.flatMap(({ moduleIds }) => moduleIds)),
+  );
+  return chunks;
+}
+
+if (import.meta.main) await buildProgram(join(ROOT, 'dist'));
