@@ -33,7 +33,15 @@ async function config(facts: Partial<Config> = {}): Promise<Config> {
     requireMount: false,
     scratch: {},
     retention: { schedule: '30 3 * * *', policy: { ...job.retention, days: 7 } },
-    http: { host: '127.0.0.1', port: 0 },
+    http: {
+      host: '127.0.0.1',
+      port: 0,
+      socketMode: 0o660,
+      tokens: [],
+      metrics: 'public',
+      trustedProxies: [],
+      restoreTargets: [],
+    },
     ...facts,
   };
 }

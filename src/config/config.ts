@@ -1,6 +1,7 @@
 import type { Job } from '../domain/job.ts';
 import type { Root } from '../domain/manifest.ts';
 import type { RetentionPolicy } from '../domain/retention.ts';
+import type { Scope } from '../domain/scopes.ts';
 
 /**
  * The configuration as the program uses it: every default filled in, every duration in milliseconds,
@@ -91,4 +92,26 @@ export interface HttpConfig {
   host: string;
   /** 0: any free port. */
   port: number;
+  /** Absolute; present: no address is listened on. */
+  socket?: string;
+  /** Mode bits of the socket. */
+  socketMode: number;
+  /** Absolute paths. */
+  tls?: { cert: string; key: string };
+  /** Empty: there is no API. */
+  tokens: TokenConfig[];
+  metrics: 'public' | 'token';
+  /** Addresses, networks and `unix`. */
+  trustedProxies: string[];
+  restoreTargets: RestoreTargetConfig[];
 }
+
+export interface TokenConfig {
+  name: string;
+  /** The resolved secret: never log it. */
+  token: string;
+  scopes: Scope[];
+}
+
+/** A URI is a resolved secret: never log it. A directory is absolute. */
+export type RestoreTargetConfig = { name: string; url: string } | { name: string; directory: string };

@@ -30,6 +30,17 @@ export function rawScratch(root: unknown): RawSource {
   return { path: ['scratch'], source: asRecord(asRecord(root).scratch) };
 }
 
+/** The tokens and restore targets of the API, as far as the file has the right shape. */
+export function rawHttp(root: unknown): { tokens: RawSource[]; restoreTargets: RawSource[] } {
+  const http = asRecord(asRecord(root).http);
+  const entries = (key: 'tokens' | 'restoreTargets'): RawSource[] => {
+    const list = http[key];
+    if (!Array.isArray(list)) return [];
+    return list.map((entry: unknown, index) => ({ path: ['http', key, index], source: asRecord(entry) }));
+  };
+  return { tokens: entries('tokens'), restoreTargets: entries('restoreTargets') };
+}
+
 /** Source names used twice, member names used twice within a files source, and parallel dumps of one stream. */
 export function crossCheck(root: unknown, directory: string): ConfigFault[] {
   const sources = rawSources(root);

@@ -4,7 +4,7 @@ import { type ConfigFault, show } from './faults.ts';
 import { httpShape } from './schema.ts';
 
 export interface HttpOverrides {
-  overrides: Partial<HttpConfig>;
+  overrides: Partial<Pick<HttpConfig, 'host' | 'port'>>;
   faults: ConfigFault[];
 }
 

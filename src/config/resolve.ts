@@ -7,6 +7,7 @@ import type { RetentionPolicy } from '../domain/retention.ts';
 import type {
   Config,
   FilesSourceConfig,
+  HttpConfig,
   JobConfig,
   ObjectPatterns,
   PostgresSourceConfig,
@@ -14,6 +15,7 @@ import type {
 } from './config.ts';
 import { memberNameOf } from './cross-checks.ts';
 import { formatPath } from './faults.ts';
+import type { HttpInput } from './http-schema.ts';
 import type { CompressionInput, ConfigInput, JobInput } from './schema.ts';
 import type { DirectoryInput, FilesInput, PostgresInput, SourceInput } from './source-schema.ts';
 
@@ -37,7 +39,7 @@ export function resolveConfig(input: ConfigInput, surroundings: Surroundings): C
     retention: { schedule: input.retention.schedule, policy: policyOf(input) },
     ...(scrub === undefined ? {} : { scrub }),
     scratch: resolveScratch(input.scratch, surroundings),
-    http: input.http,
+    http: resolveHttp(input.http, surroundings),
   };
 }
 
@@ -49,6 +51,30 @@ function resolveScratch(
   return {
     ...(directory === undefined ? {} : { directory: resolve(base, directory) }),
     ...(url === undefined ? {} : { url }),
+  };
+}
+
+function resolveHttp(input: HttpInput, { directory, secrets }: Surroundings): HttpConfig {
+  const { host, port, socket, socketMode, tls, metrics, trustedProxies } = input;
+  const at = (path: string) => resolve(directory, path);
+  return {
+    host,
+    port,
+    ...(socket === undefined ? {} : { socket: at(socket) }),
+    socketMode: Number.parseInt(socketMode, 8),
+    ...(tls === undefined ? {} : { tls: { cert: at(tls.cert), key: at(tls.key) } }),
+    tokens: input.tokens.map(({ name, scopes }, index) => ({
+      name,
+      token: secrets.get(formatPath(['http', 'tokens', index, 'token'])) ?? '',
+      scopes,
+    })),
+    metrics,
+    trustedProxies,
+    restoreTargets: input.restoreTargets.map((target, index) =>
+      'url' in target
+        ? { name: target.name, url: secrets.get(formatPath(['http', 'restoreTargets', index, 'url'])) ?? '' }
+        : { name: target.name, directory: at(target.directory) },
+    ),
   };
 }
 

@@ -21,6 +21,7 @@ import {
   text,
   timezone,
 } from './leaves.ts';
+import { httpSchema } from './http-schema.ts';
 import { NAME_ALLOWED, secretSchema, sourceSchema } from './source-schema.ts';
 
 // zod would compile code for each part of a schema, which is worth it for more than the one document there is.
@@ -233,17 +234,7 @@ export const configSchema = section(
       .describe('Verify old archives again, a share at a time; off when absent.'),
     anomaly: anomalySchema.optional().describe(ANOMALY_DESCRIPTION),
     scratch: scratchSchema.prefault({}).describe('Where drills are done.'),
-    http: section(
-      {
-        host: matching(/^[^\s/]+$/, 'a host name or address')
-          .default('127.0.0.1')
-          .describe('The address to listen on.'),
-        port: count(0, 65_535).default(9480).describe('The port to listen on; 0 takes any free one.'),
-      },
-      'an object with `host` and `port`',
-    )
-      .prefault({})
-      .describe('Where health and metrics are served.'),
+    http: httpSchema.prefault({}).describe('Where health, metrics and the API are served, and to whom.'),
   },
   'an object',
 );
@@ -254,7 +245,7 @@ export type JobInput = ConfigInput['jobs'][string];
 export type CompressionInput = ConfigInput['compression'];
 
 /** The schemas of the values that environment variables can override. */
-export const httpShape = configSchema.shape.http.unwrap().shape;
+export const httpShape = httpSchema.shape;
 
 function describe(schema: z.ZodType): string {
   return schema.description ?? '';

@@ -1,14 +1,23 @@
 import type { Stats } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { rawScratch, rawSources } from './cross-checks.ts';
+import { rawHttp, rawScratch, rawSources } from './cross-checks.ts';
 import type { Environment } from './environment.ts';
-import { type ConfigFault, formatPath, HIDDEN } from './faults.ts';
-import { isPostgresUrl, type SecretInput, secretSchema, URL_ALLOWED } from './source-schema.ts';
+import { type ConfigFault, formatPath, HIDDEN, type KeyPath } from './faults.ts';
+import {
+  isPostgresUrl,
+  isToken,
+  type SecretInput,
+  secretSchema,
+  TOKEN_TEXT_ALLOWED,
+  tokenSchema,
+  URL_ALLOWED,
+} from './source-schema.ts';
 
 /** No connection URI is longer; a file that is was named by mistake. */
 const SECRET_MAX_BYTES = 64 * 1024;
 const OTHERS_READ = 0o044;
+const TOKEN_LENGTH_MIN = 20;
 
 export interface ResolvedSecrets {
   /** By the path of the key: `jobs.app.sources[0].url`. */
@@ -20,9 +29,37 @@ export interface ResolvedSecrets {
 /** A secret as it was found, or why it was not. */
 type Found = { ok: true; value: string; warning?: string } | { ok: false; reason: string };
 
+/** What a kind of secret has to be. */
+interface Kind {
+  key: string;
+  schema: typeof secretSchema | typeof tokenSchema;
+  allowed: string;
+  check: (found: Found) => Found;
+  isPlain: (text: string) => boolean;
+  plainWarning: string;
+}
+
+const REFERENCES = 'use {"env": …}, {"file": …} or {"credential": …}';
+const URL: Kind = {
+  key: 'url',
+  schema: secretSchema,
+  allowed: URL_ALLOWED,
+  check: checkUrl,
+  isPlain: holdsPassword,
+  plainWarning: `a password in plain text in the configuration; ${REFERENCES}`,
+};
+const TOKEN: Kind = {
+  key: 'token',
+  schema: tokenSchema,
+  allowed: TOKEN_TEXT_ALLOWED,
+  check: checkToken,
+  isPlain: () => true,
+  plainWarning: `a token in plain text in the configuration; ${REFERENCES}`,
+};
+
 /**
- * The connection URI of every source, and of the scratch server, whose `url` has the right shape; relative paths
- * are below `directory`.
+ * The connection URI of every source, of the scratch server and of the targets of restores, and the tokens of the
+ * API, as far as they have the right shape; relative paths are below `directory`.
  */
 export async function resolveSecrets(
   root: unknown,
@@ -32,30 +69,51 @@ export async function resolveSecrets(
   const values = new Map<string, string>();
   const faults: ConfigFault[] = [];
   const warnings: string[] = [];
-  const holders = rawSources(root).filter(({ source }) => source.type === 'postgres');
-  for (const { path, source } of [...holders, rawScratch(root)]) {
-    const secret = secretSchema.safeParse(source.url);
+  for (const { path, value, kind } of holdersOf(root)) {
+    const secret = kind.schema.safeParse(value);
     if (!secret.success) continue;
-    const at = formatPath([...path, 'url']);
-    const found = checkUrl(await find(secret.data, directory, environment));
-    if (found.ok) {
-      values.set(at, found.value);
-      if (found.warning !== undefined) warnings.push(`${at}: ${found.warning}`);
-    } else {
+    const at = formatPath([...path, kind.key]);
+    const fault = (message: string) => {
       const received = typeof secret.data === 'string' ? HIDDEN : JSON.stringify(secret.data);
-      const allowed = `a secret that can be read and is ${URL_ALLOWED}`;
-      faults.push({ path: at, received, allowed, message: found.reason });
+      faults.push({
+        path: at,
+        received,
+        allowed: `a secret that can be read and is ${kind.allowed}`,
+        message,
+      });
+    };
+    const found = kind.check(await find(secret.data, kind, directory, environment));
+    if (!found.ok) {
+      fault(found.reason);
+      continue;
     }
+    // Whoever presents it must be known by one name.
+    const twin = kind === TOKEN && [...values].find(([, known]) => known === found.value);
+    if (twin) fault(`the same token as ${twin[0]}`);
+    values.set(at, found.value);
+    if (found.warning !== undefined) warnings.push(`${at}: ${found.warning}`);
   }
   return { values, faults, warnings };
 }
 
-async function find(secret: SecretInput, directory: string, environment: Environment): Promise<Found> {
+function holdersOf(root: unknown): { path: KeyPath; value: unknown; kind: Kind }[] {
+  const { tokens, restoreTargets } = rawHttp(root);
+  const sources = rawSources(root).filter(({ source }) => source.type === 'postgres');
+  const urls = [...sources, rawScratch(root), ...restoreTargets];
+  return [
+    ...urls.map(({ path, source }) => ({ path, value: source.url, kind: URL })),
+    ...tokens.map(({ path, source }) => ({ path, value: source.token, kind: TOKEN })),
+  ];
+}
+
+async function find(
+  secret: SecretInput,
+  { isPlain, plainWarning }: Kind,
+  directory: string,
+  environment: Environment,
+): Promise<Found> {
   if (typeof secret === 'string') {
-    if (!holdsPassword(secret)) return { ok: true, value: secret };
-    const warning =
-      'a password in plain text in the configuration; use {"env": …}, {"file": …} or {"credential": …}';
-    return { ok: true, value: secret, warning };
+    return isPlain(secret) ? { ok: true, value: secret, warning: plainWarning } : { ok: true, value: secret };
   }
   if ('env' in secret) return fromEnvironment(secret.env, environment);
   if ('file' in secret) return fromFile(resolve(directory, secret.file));
@@ -114,6 +172,15 @@ function checkUrl(found: Found): Found {
   if (/\p{Cc}/u.test(found.value))
     return { ok: false, reason: 'the secret holds a line break or control character' };
   return found;
+}
+
+function checkToken(found: Found): Found {
+  if (!found.ok || isToken(found.value)) return found;
+  const reason =
+    found.value.length < TOKEN_LENGTH_MIN
+      ? `the token has ${found.value.length} characters, too few to be safe`
+      : 'the token is too long, or holds a space, a line break or a character that is not ASCII';
+  return { ok: false, reason };
 }
 
 /** Whether a URI names a password: in the part before the last `@`, or as a parameter. */

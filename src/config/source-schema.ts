@@ -17,37 +17,53 @@ export function isPostgresUrl(value: string): boolean {
   return POSTGRES_URI_START.test(value);
 }
 
-export const secretSchema = z.union(
-  [
-    matching(POSTGRES_URI_START, SECRET_ALLOWED),
-    section(
-      {
-        env: matching(/^[A-Za-z_][A-Za-z0-9_]*$/, ENV_NAME_ALLOWED).describe(
-          'The environment variable that holds the secret; a `.env` beside the configuration is read too.',
-        ),
-      },
-      SECRET_ALLOWED,
-    ),
-    section(
-      {
-        // A URI here is the secret itself in the wrong place; as a path it would end up in messages.
-        file: matching(/^(?![\s\S]*:\/\/)[^\0]+$/, 'the path of a file').describe(
-          'The file that holds the secret; one newline at its end is left out.',
-        ),
-      },
-      SECRET_ALLOWED,
-    ),
-    section(
-      {
-        credential: matching(/^(?!\.{1,2}$)[^\0/]{1,255}$/, 'the name of a systemd credential').describe(
-          "The systemd credential that holds the secret (a file in the service's `$CREDENTIALS_DIRECTORY`).",
-        ),
-      },
-      SECRET_ALLOWED,
-    ),
-  ],
-  SECRET_ALLOWED,
-);
+/** A reference to a secret, or `plain`: the secret itself. */
+function secret(plain: z.ZodString, allowed: string) {
+  return z.union(
+    [
+      plain,
+      section(
+        {
+          env: matching(/^[A-Za-z_][A-Za-z0-9_]*$/, ENV_NAME_ALLOWED).describe(
+            'The environment variable that holds the secret; a `.env` beside the configuration is read too.',
+          ),
+        },
+        allowed,
+      ),
+      section(
+        {
+          // A URI here is the secret itself in the wrong place; as a path it would end up in messages.
+          file: matching(/^(?![\s\S]*:\/\/)[^\0]+$/, 'the path of a file').describe(
+            'The file that holds the secret; one newline at its end is left out.',
+          ),
+        },
+        allowed,
+      ),
+      section(
+        {
+          credential: matching(/^(?!\.{1,2}$)[^\0/]{1,255}$/, 'the name of a systemd credential').describe(
+            "The systemd credential that holds the secret (a file in the service's `$CREDENTIALS_DIRECTORY`).",
+          ),
+        },
+        allowed,
+      ),
+    ],
+    allowed,
+  );
+}
+
+export const secretSchema = secret(matching(POSTGRES_URI_START, SECRET_ALLOWED), SECRET_ALLOWED);
+
+/** Printable ASCII without spaces, as it goes into a header. */
+const TOKEN_PATTERN = /^[!-~]{20,512}$/;
+export const TOKEN_TEXT_ALLOWED = 'a token of 20 to 512 printable ASCII characters without spaces';
+const TOKEN_ALLOWED = `exactly one of {"env": NAME}, {"file": PATH} or {"credential": NAME}; or ${TOKEN_TEXT_ALLOWED}`;
+
+export function isToken(value: string): boolean {
+  return TOKEN_PATTERN.test(value);
+}
+
+export const tokenSchema = secret(matching(TOKEN_PATTERN, TOKEN_ALLOWED), TOKEN_ALLOWED);
 
 /** A reference to a secret, or the secret itself in plain text. */
 export type SecretInput = z.infer<typeof secretSchema>;

@@ -1,5 +1,6 @@
 import { crossCheck } from './cross-checks.ts';
 import { type ConfigFault, type KeyPath, valueAt } from './faults.ts';
+import { checkHttp } from './http-checks.ts';
 import { faultsOfIssues } from './issues.ts';
 import { type ConfigInput, configSchema, jobSchema } from './schema.ts';
 
@@ -11,7 +12,7 @@ export interface Validated {
 
 /** Holds a document against the schema and the rules between its values; relative paths are below `directory`. */
 export function validate(root: unknown, directory: string): Validated {
-  const names = crossCheck(root, directory);
+  const names = [...crossCheck(root, directory), ...checkHttp(root)];
   const parsed = configSchema.safeParse(root);
   if (parsed.success) return { input: parsed.data, faults: names };
   const { issues } = parsed.error;

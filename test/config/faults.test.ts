@@ -318,7 +318,6 @@ describe('Encryption settings silently ignored', () => {
     ['encryption', { top: { encryption: { recipients: ['age1x'] } } }, TOP_KEYS],
     ['jobs.app.encryption', { job: { encryption: { passphrase: 'x' } } }, JOB_KEYS],
     ['notify', { top: { notify: [] } }, TOP_KEYS],
-    ['http.tokens', { top: { http: { tokens: ['x'] } } }, 'host, port'],
   ])('a setting for something not built is refused: %s', async (path, more, allowed) => {
     const key = path.split('.').at(-1);
     expect(await faultLines(configWith(more))).toEqual([
