@@ -1,6 +1,7 @@
 import type { App, Overrides } from './compose.ts';
 import { composeJobs, cronOf, policiesOf } from './compose-jobs.ts';
 import type { Config } from './config/config.ts';
+import { AskedWork } from './daemon/asked-work.ts';
 import { runDaemon } from './daemon/daemon.ts';
 import { IndexPublisher } from './daemon/index-publisher.ts';
 import { RunQueue } from './daemon/run-queue.ts';
@@ -9,14 +10,19 @@ import { SystemdNotifier } from './daemon/systemd-notify.ts';
 import { toBackupError } from './domain/errors.ts';
 import { drillTaskOf, PRUNE_TASK, SCRUB_TASK } from './domain/journal-entry.ts';
 import { drill } from './engine/drill.ts';
+import type { DrillProgress } from './engine/drill-finding.ts';
 import { newRunId } from './engine/journaling.ts';
 import { newestVerified } from './engine/newest.ts';
 import { prune } from './engine/prune.ts';
+import { RunBoard } from './engine/run-board.ts';
 import { runJob } from './engine/run.ts';
+import type { RunProgress } from './engine/run-request.ts';
 import type { ScheduledJob } from './engine/scheduled-job.ts';
 import type { ScheduledTask } from './engine/scheduled-task.ts';
 import { scrub } from './engine/scrub.ts';
-import { HttpServer } from './http/server.ts';
+import { Access } from './http/access.ts';
+import { HttpServer } from './http/http-server.ts';
+import { Tokens } from './http/tokens.ts';
 import { withDeadline } from './lib/abort.ts';
 import type { Logger } from './lib/log.ts';
 
@@ -36,18 +42,30 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
   const { context, metrics, status, events } = app;
   const systemd = new SystemdNotifier(process.env, ({ message }) => log.warn({ step: 'systemd' }, message));
   const queue = new RunQueue(app.config.concurrency);
+  const board = new RunBoard(context.journal);
   let jobs = app.jobs;
-  const scheduler = new Scheduler(context, queue, tasksOf(app, app.config, jobs));
+  let config = app.config;
+  const scheduler = new Scheduler(context, queue, tasksOf(app, board, config, jobs));
+  const asked = new AskedWork();
+  const tokens = new Tokens(config.http.tokens);
+  const access = new Access(tokens, (address, why) =>
+    log.warn({ step: 'http', address }, `a request from ${address} was refused: ${why}`),
+  );
   let ready = false;
   events.configLoaded();
 
+  const loadApi = async () => {
+    const { composeApi } = await import('./compose-api.ts');
+    const now = { jobs: () => jobs, config: () => config, isReady: () => ready };
+    return composeApi({ app, log, board, scheduler, asked, ...now });
+  };
   const http = new HttpServer(
     {
       notReady: async () => {
         if (!ready) return 'starting or stopping';
         return await context.location.assertUsable().then(
           () => undefined,
-          (error: unknown) => toBackupError(error).message,
+          (error: unknown) => toBackupError(error),
         );
       },
       health: () => status.health(jobs, scheduler.running()),
@@ -59,6 +77,9 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
     },
     {
       ...app.config.http,
+      access,
+      // Not even loaded where nobody could ask: an idle daemon stays small.
+      ...(tokens.size === 0 ? {} : { loadApi }),
       onListening: (address) => log.info({ step: 'http', address }, `listening on ${address}`),
     },
   );
@@ -66,13 +87,16 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
   const takeOver = async (load: () => Promise<Config>) => {
     await systemd.reloading();
     try {
-      const config = await load();
-      for (const key of restartKeys(app.config, config)) events.restartNeeded(key);
+      const next = await load();
+      for (const key of restartKeys(app.config, next)) events.restartNeeded(key);
       // Sources leave out the location that is in use, which a reload does not change.
-      jobs = composeJobs({ ...config, location: app.config.location }, overrides.openSource);
+      const composed = composeJobs({ ...next, location: app.config.location }, overrides.openSource);
+      await http.reloadTls();
+      [config, jobs] = [next, composed];
+      tokens.replace(config.http.tokens);
       app.inspectors.configure(config);
       app.restoring.configure(config);
-      scheduler.replaceTasks(tasksOf(app, config, jobs));
+      scheduler.replaceTasks(tasksOf(app, board, config, jobs));
       queue.setConcurrency(config.concurrency);
       events.configReloaded(jobs.map(({ job }) => job.name));
     } catch (error) {
@@ -90,7 +114,7 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
           log,
           systemd,
           http,
-          services: [scheduler, new IndexPublisher(app.index, events)],
+          services: [scheduler, asked, new IndexPublisher(app.index, events)],
           onReady: (now) => {
             ready = now;
           },
@@ -107,7 +131,7 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
 }
 
 /** The jobs and the maintenance of a configuration, as the scheduler runs them. */
-function tasksOf(app: App, config: Config, jobs: readonly ScheduledJob[]): ScheduledTask[] {
+function tasksOf(app: App, board: RunBoard, config: Config, jobs: readonly ScheduledJob[]): ScheduledTask[] {
   const { context } = app;
   const tasks = jobs.map(({ job, cron }): ScheduledTask => {
     const { name, enabled, catchUp, jitter_ms } = job;
@@ -118,7 +142,9 @@ function tasksOf(app: App, config: Config, jobs: readonly ScheduledJob[]): Sched
       policy: { catchUp, jitter_ms },
       run: async ({ due, trigger, missed }, signal) => {
         const startedAt = context.clock.now();
-        const request = { run: newRunId(startedAt), startedAt, trigger, actor: ACTOR, due, missed };
+        const run = newRunId(startedAt);
+        const onProgress = (progress: RunProgress) => board.progress(run, progress);
+        const request = { run, startedAt, trigger, actor: ACTOR, due, missed, onProgress };
         return (await runJob(context, job, request, signal)).outcome;
       },
     };
@@ -126,7 +152,7 @@ function tasksOf(app: App, config: Config, jobs: readonly ScheduledJob[]): Sched
   const { enabled, retention, timezone, scrub: scrubbing } = config;
   const maintenance = { enabled, policy: MAINTENANCE_POLICY };
   const policyOf = policiesOf(config);
-  tasks.push(...drillTasksOf(app, jobs));
+  tasks.push(...drillTasksOf(app, board, jobs));
   tasks.push({
     ...maintenance,
     name: PRUNE_TASK,
@@ -151,7 +177,7 @@ function tasksOf(app: App, config: Config, jobs: readonly ScheduledJob[]): Sched
 }
 
 /** The drills that have a schedule of their own: of the newest archive of each source of the job. */
-function drillTasksOf({ context }: App, jobs: readonly ScheduledJob[]): ScheduledTask[] {
+function drillTasksOf({ context }: App, board: RunBoard, jobs: readonly ScheduledJob[]): ScheduledTask[] {
   return jobs.flatMap(({ job }): ScheduledTask[] => {
     const { drill: when, enabled, timezone, sources, timeout_ms } = job;
     if (when === undefined || when === 'each') return [];
@@ -166,11 +192,10 @@ function drillTasksOf({ context }: App, jobs: readonly ScheduledJob[]): Schedule
           const newest = sources.flatMap(({ name }) => newestVerified(context, name) ?? []);
           const filenames = newest.map(({ filename }) => filename);
           using deadline = withDeadline(signal, timeout_ms, `the drill of job ${job.name}`);
-          const results = await drill(
-            context,
-            { task, filenames, trigger, actor: ACTOR, due },
-            deadline.signal,
-          );
+          const run = newRunId(context.clock.now());
+          const onProgress = (_: string, progress: DrillProgress) => board.progress(run, progress);
+          const request = { task, run, filenames, trigger, actor: ACTOR, due, onProgress };
+          const results = await drill(context, request, deadline.signal);
           if (signal.aborted) return 'cancelled';
           return results.some(({ verdict }) => verdict === 'failed') ? 'failed' : 'succeeded';
         },
@@ -181,8 +206,15 @@ function drillTasksOf({ context }: App, jobs: readonly ScheduledJob[]): Schedule
 
 /** What a reload cannot change, as locks are held and sockets open. */
 function restartKeys(before: Config, after: Config): string[] {
+  const fixed = ({ location, requireMount, http }: Config) => ({
+    location,
+    requireMount,
+    // Tokens and targets come and go; whether there is an API at all is settled.
+    http: { ...http, restoreTargets: [], tokens: http.tokens.length > 0 },
+  });
+  const [old, next] = [fixed(before), fixed(after)];
   const keys = ['location', 'requireMount', 'http'] as const;
-  return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+  return keys.filter((key) => JSON.stringify(old[key]) !== JSON.stringify(next[key]));
 }
 
 function statusLine({ status, jobs, problems }: Awaited<ReturnType<App['status']['health']>>): string {

@@ -2,6 +2,7 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { toBackupError } from '../domain/errors.ts';
 import { Histories } from '../domain/job-history.ts';
 import { type JournalEntry, parseJournalLine } from '../domain/journal-entry.ts';
+import { linesBackwards } from '../lib/lines-backwards.ts';
 import { openOwnFile } from '../lib/owned-file.ts';
 import { adoptFile, type Owner } from '../lib/ownership.ts';
 
@@ -38,6 +39,20 @@ export class Journal {
   /** The state of all jobs as of the last refresh. */
   get histories(): Histories {
     return this.#histories;
+  }
+
+  /** The runs and tasks that have a start and no end yet, as of the last refresh. */
+  openRuns(): Set<string> {
+    const names = this.#histories.names();
+    return new Set(names.flatMap((name) => this.#histories.of(name).open.map(({ run }) => run)));
+  }
+
+  /** Entries with the newest first, from the end, or from before a place that an earlier reading told. */
+  async *backwards(before?: number): AsyncGenerator<{ entry: JournalEntry; place: number }, void, undefined> {
+    for await (const { line, offset } of linesBackwards(this.#path, before)) {
+      const entry = parseJournalLine(line);
+      if (entry !== undefined) yield { entry, place: offset };
+    }
   }
 
   /** Lines that were no entries, as of the last refresh: torn by a crash, or written by something else. */

@@ -32,7 +32,7 @@ type Found = { ok: true; value: string; warning?: string } | { ok: false; reason
 /** What a kind of secret has to be. */
 interface Kind {
   key: string;
-  schema: typeof secretSchema | typeof tokenSchema;
+  schema: typeof secretSchema;
   allowed: string;
   check: (found: Found) => Found;
   isPlain: (text: string) => boolean;

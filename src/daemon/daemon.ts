@@ -5,7 +5,7 @@ import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { Service } from '../domain/ports.ts';
 import type { EngineContext } from '../engine/context.ts';
 import { recover } from '../engine/recover.ts';
-import { sleep } from '../lib/abort.ts';
+import { aborted, sleep } from '../lib/abort.ts';
 import type { KernelLock } from '../lib/kernel-lock.ts';
 import type { Logger } from '../lib/log.ts';
 import { openOwnFile } from '../lib/owned-file.ts';
@@ -94,11 +94,6 @@ async function beat(
     last = line;
     await sleep(interval_ms, signal).catch(() => undefined);
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 /** The lock that makes this daemon the only one of the location; the holder's name stands in the lock file. */

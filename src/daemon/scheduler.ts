@@ -1,5 +1,5 @@
 import { applyDecision, decideDue, type DueDecision, type JobScheduleState } from '../domain/due.ts';
-import { BackupError, toBackupError } from '../domain/errors.ts';
+import { toBackupError } from '../domain/errors.ts';
 import type { JobSeen } from '../domain/journal-entry.ts';
 import type { Outcome } from '../domain/manifest.ts';
 import type { Service } from '../domain/ports.ts';
@@ -8,11 +8,10 @@ import type { EngineContext } from '../engine/context.ts';
 import { journal, newRunId } from '../engine/journaling.ts';
 import type { ScheduledTask } from '../engine/scheduled-task.ts';
 import type { RunQueue } from './run-queue.ts';
+import { Workload } from './workload.ts';
 
 /** What the journal calls the schedule of a task that is switched off; being on again is a new schedule. */
 const DISABLED = 'disabled';
-/** Runs nearly done when a shutdown comes get this long before they are cancelled. */
-const DRAIN_MS = 4_000;
 const LONGEST_WAIT_MS = 30_000;
 
 /**
@@ -22,24 +21,24 @@ const LONGEST_WAIT_MS = 30_000;
 export class Scheduler implements Service {
   readonly id = 'scheduler';
   readonly #context: EngineContext;
-  readonly #queue: RunQueue;
+  readonly #workload: Workload;
   readonly #states = new Map<string, JobScheduleState>();
+  /** Names of the jobs that somebody asked for, until they have ended. */
+  readonly #asked = new Set<string>();
   #tasks: readonly ScheduledTask[];
   #changed = true;
   #wake = new AbortController();
-  /** Ends the waiting of queued runs at a shutdown; they never started and are made up for. */
-  readonly #closing = new AbortController();
-  readonly #runs = new AbortController();
 
   constructor(context: EngineContext, queue: RunQueue, tasks: readonly ScheduledTask[]) {
     this.#context = context;
-    this.#queue = queue;
+    this.#workload = new Workload(queue);
     this.#tasks = tasks;
   }
 
-  /** Names of the tasks that are queued or under way. */
+  /** Names of the tasks, and of the jobs that somebody asked for, that are queued or under way. */
   running(): ReadonlySet<string> {
-    return new Set([...this.#states.values()].filter(({ busy }) => busy).map(({ job }) => job));
+    const busy = [...this.#states.values()].filter((state) => state.busy).map(({ job }) => job);
+    return new Set([...busy, ...this.#asked]);
   }
 
   /** Takes new tasks over at once; runs under way end as they began. */
@@ -55,7 +54,17 @@ export class Scheduler implements Service {
       const until = await this.#tick();
       await this.#context.clock.sleepUntil(until, AbortSignal.any([signal, this.#wake.signal]));
     }
-    await this.#drain();
+    await this.#workload.drain();
+  }
+
+  /** Runs a job that somebody asks for in the queue of the scheduled runs; see Workload. */
+  async perform(job: string, work: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+    this.#asked.add(job);
+    try {
+      return await this.#workload.add(work);
+    } finally {
+      this.#asked.delete(job);
+    }
   }
 
   /** Decides for every task; returns when to look again. */
@@ -144,10 +153,10 @@ export class Scheduler implements Service {
   #start(task: ScheduledTask, decision: Extract<DueDecision, { kind: 'run' }>): void {
     const { due, trigger, missed } = decision;
     if (missed > 0) this.#context.events.runsMissed(task.name, missed, due);
-    const work = async () => {
+    const work = async (signal: AbortSignal) => {
       let outcome: Outcome = 'failed';
       try {
-        outcome = await task.run({ due, trigger, missed }, this.#runs.signal);
+        outcome = await task.run({ due, trigger, missed }, signal);
       } catch (error) {
         this.#context.events.failed('run', { job: task.name }, toBackupError(error));
       } finally {
@@ -164,7 +173,7 @@ export class Scheduler implements Service {
         }
       }
     };
-    void this.#queue.add(work, this.#closing.signal);
+    void this.#workload.add(work);
   }
 
   async #skip(job: string, decision: Extract<DueDecision, { kind: 'skip' }>): Promise<void> {
@@ -179,13 +188,6 @@ export class Scheduler implements Service {
     await journal(this.#context, entry);
     this.#context.events.runSkipped(entry);
   }
-
-  async #drain(): Promise<void> {
-    this.#closing.abort();
-    const timer = setTimeout(() => this.#runs.abort(shutdownReason()), DRAIN_MS);
-    await this.#queue.idle();
-    clearTimeout(timer);
-  }
 }
 
 const SKIP_REASONS = {
@@ -193,9 +195,3 @@ const SKIP_REASONS = {
   'catch-up-off': 'it was missed while the daemon was not running, and catchUp is off',
   attempts: 'two attempts died before their end; the next due time is waited for',
 } as const;
-
-function shutdownReason(): BackupError {
-  return new BackupError('CANCELLED', 'cancelled by the shutdown of cofre', {
-    hint: 'It is made up for after the next start, if `catchUp` is on.',
-  });
-}

@@ -1,5 +1,5 @@
 import { describeAnomaly } from './anomaly.ts';
-import type { Anomaly, Outcome, Verdict } from './manifest.ts';
+import type { Anomaly, AnomalyKind, Outcome, Verdict } from './manifest.ts';
 
 /** What `GET /health` answers. Times are ISO 8601, UTC. */
 export interface HealthReport {
@@ -106,4 +106,35 @@ export function warningsOf(series: readonly SeriesHealth[]): string[] {
           `${newest} holds less than ${anomaly.baseline}: ${describeAnomaly(anomaly)}; \`cofre acknowledge ${newest}\` if this is meant`,
         ]),
   ]);
+}
+
+const KIND_TEXT = {
+  table_gone: 'a table is gone',
+  rows_down: 'fewer rows or entries',
+  size_down: 'smaller',
+  empty: 'nothing',
+} as const satisfies Record<AnomalyKind, string>;
+
+/**
+ * The report for whoever has no token: the same states and times, and of what went wrong only that it did. Paths,
+ * names of tables and messages of errors are left out.
+ */
+export function withoutDetails(report: HealthReport): HealthReport {
+  const series = report.series.map(({ anomaly, ...rest }) => ({
+    ...rest,
+    anomaly: anomaly && {
+      ...anomaly,
+      findings: anomaly.findings.map(({ kind }) => ({ kind, detail: KIND_TEXT[kind] })),
+    },
+  }));
+  const problems = problemsOf(report.jobs, series);
+  const warnings = warningsOf(series);
+  const more = (of: readonly string[], known: readonly string[], text: string) =>
+    of.length > known.length ? [text] : [];
+  return {
+    ...report,
+    problems: [...more(report.problems, problems, 'the location cannot be used'), ...problems],
+    warnings: [...more(report.warnings, warnings, 'the last prune could not do all of it'), ...warnings],
+    series,
+  };
 }

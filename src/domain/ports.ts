@@ -109,6 +109,12 @@ export interface CodecOptions {
 /** Where an object lies in a store: `database/<filename>` or `files/<filename>`. */
 export type Key = `${ArchiveType}/${string}`;
 
+/** A part of an object, both ends included, counted from 0. */
+export interface ByteRange {
+  first: number;
+  last: number;
+}
+
 export interface StoredObject {
   key: Key;
   /** Bytes. */
@@ -133,8 +139,8 @@ export interface Store {
   readonly id: string;
   /** Writes and flushes to disk, and keeps no chunk; on any error nothing is left behind. */
   stage(key: Key, payload: ByteStream, signal: AbortSignal): Promise<StagedObject>;
-  /** Throws ARCHIVE_MISSING on first read of an absent key. */
-  get(key: Key, signal: AbortSignal): ByteStream;
+  /** Throws ARCHIVE_MISSING on first read of an absent key. @param range all of it when absent. */
+  get(key: Key, signal: AbortSignal, range?: ByteRange): ByteStream;
   stat(key: Key): Promise<StoredObject | undefined>;
   /** Committed objects only. */
   list(type: ArchiveType): Promise<StoredObject[]>;

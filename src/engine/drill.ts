@@ -21,6 +21,8 @@ export interface DrillResult {
 export interface DrillRequest {
   /** As in the journal: `@drill`, or that of a job's own schedule. */
   task: string;
+  /** The id of the run, where it was told to someone already. */
+  run?: string;
   filenames: readonly string[];
   trigger: Trigger;
   actor: string;
@@ -36,7 +38,7 @@ export async function drill(
 ): Promise<DrillResult[]> {
   const { task, actor, filenames } = request;
   const startedAt = context.clock.now();
-  const run = newRunId(startedAt);
+  const run = request.run ?? newRunId(startedAt);
   const scope: Scope = { job: task, run, actor };
   const identity = identityOf(task, { ...request, run });
   await using _held = await holdTask(context, task, signal);

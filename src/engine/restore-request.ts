@@ -1,3 +1,4 @@
+import type { Trigger } from '../domain/manifest.ts';
 import type { ExtractOptions } from '../domain/restore-ports.ts';
 
 /** How far a restore is. */
@@ -29,6 +30,10 @@ export interface RestoreRequest {
   to: string;
   /** Says what would be done, and does nothing. */
   dryRun: boolean;
+  /** The id of the run, where it was told to someone already. */
+  run?: string;
+  /** Default: `cli`. */
+  trigger?: Trigger;
   actor: string;
   database: DatabaseRestoreFlags;
   files: ExtractOptions;

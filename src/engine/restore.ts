@@ -30,7 +30,8 @@ export async function restore(
   const { filename } = manifest;
   const target = await describeTarget(context, manifest, request);
   const startedAt = context.clock.now();
-  const occasion = { run: newRunId(startedAt), trigger: 'cli' as const, actor: request.actor };
+  const { run = newRunId(startedAt), trigger = 'cli', actor } = request;
+  const occasion = { run, trigger, actor };
   const identity = { ...identityOf(RESTORE_TASK, occasion), filename, target };
   const scope: Scope = { ...identity, source: manifest.source };
   await using _held = await holdTask(context, RESTORE_TASK, signal);

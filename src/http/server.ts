@@ -1,102 +1,76 @@
 import Fastify, { type FastifyInstance } from 'fastify';
-import { BackupError, toBackupError } from '../domain/errors.ts';
-import type { HealthReport } from '../domain/health.ts';
-import type { Service } from '../domain/ports.ts';
+import { BackupError, ERROR_CODES } from '../domain/errors.ts';
+import { type HealthReport, withoutDetails } from '../domain/health.ts';
+import { Access } from './access.ts';
+import { harden, type LimitOptions, limitsOf, nodeLimits } from './limits.ts';
+import { answerWithProblems } from './problem.ts';
+import { Tokens } from './tokens.ts';
 
-/** Nobody sends a body to these routes. */
-const BODY_BYTES_MAX = 1024;
-const REQUEST_TIMEOUT_MS = 30_000;
+const OPEN_PATHS: readonly string[] = ['/livez', '/readyz', '/health', '/metrics'];
 
 /** What the routes answer from. */
 export interface Observed {
   /** Undefined when ready, else why not. */
-  notReady(): Promise<string | undefined>;
+  notReady(): Promise<string | BackupError | undefined>;
   health(): Promise<HealthReport>;
   metrics(): Promise<{ contentType: string; text: string }>;
   /** Told of what made a route fail. */
   failed(error: BackupError): void;
 }
 
-export interface HttpOptions {
-  host: string;
-  /** 0: any free one. */
-  port: number;
-  /** Told once, with the address that is listened on. */
-  onListening: (url: string) => void;
+/** The routes that need a token, loaded where there is any. */
+export interface ProtectedRoutes {
+  serve(server: FastifyInstance, access: Access): void;
+  methodsAt(path: string): readonly string[];
+  /** Ends what would go on for ever, such as event streams. */
+  stop(): void;
 }
 
-/** Serves `/livez`, `/readyz`, `/health` and `/metrics` until it is stopped. */
-export class HttpServer implements Service {
-  readonly id = 'http';
-  readonly #observed: Observed;
-  readonly #options: HttpOptions;
-
-  constructor(observed: Observed, options: HttpOptions) {
-    this.#observed = observed;
-    this.#options = options;
-  }
-
-  /** Throws ADDRESS_IN_USE when the address cannot be listened on. */
-  async run(signal: AbortSignal): Promise<void> {
-    const server = createServer(this.#observed);
-    const { host, port } = this.#options;
-    try {
-      this.#options.onListening(await server.listen({ host, port }));
-    } catch (error) {
-      throw new BackupError(
-        'ADDRESS_IN_USE',
-        `cannot listen on ${host}:${port}: ${(error as Error).message}`,
-        {
-          hint: 'Choose another address with `http` in the configuration, or COFRE_HTTP_HOST and COFRE_HTTP_PORT.',
-          cause: error,
-        },
-      );
-    }
-    if (!signal.aborted) {
-      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-    }
-    await server.close();
-  }
+export interface ServerOptions extends LimitOptions {
+  /** Default: nobody has a token, and nothing needs one. */
+  access?: Access;
+  /** Whether `/metrics` needs a token. Default: public. */
+  metrics?: 'public' | 'token';
+  tls?: { cert: Buffer; key: Buffer };
+  api?: ProtectedRoutes;
 }
 
 /** The routes by themselves, for tests that need no socket. */
-export function createServer(observed: Observed): FastifyInstance {
-  const server = Fastify({
-    bodyLimit: BODY_BYTES_MAX,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionTimeout: REQUEST_TIMEOUT_MS,
-    // A scraper's idle connection must not hold up a shutdown.
-    forceCloseConnections: true,
-  });
-  server.addHook('onSend', async (_request, reply) => {
-    reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
+export function createServer(observed: Observed, options: ServerOptions = {}): FastifyInstance {
+  const { access = new Access(new Tokens([]), () => undefined), metrics = 'public', tls, api } = options;
+  const limits = limitsOf(options);
+  const server: FastifyInstance =
+    tls === undefined
+      ? Fastify({ ...limits, http: nodeLimits(options) })
+      : Fastify({ ...limits, https: { ...nodeLimits(options), ...tls } });
+  harden(server, { isTls: tls !== undefined });
+  answerWithProblems(server, {
+    failed: (error) => observed.failed(error),
+    maySee: (request) => !access.isOn || access.recognise(request) !== undefined,
+    methodsAt: (path) => (OPEN_PATHS.includes(path) ? ['GET', 'HEAD'] : (api?.methodsAt(path) ?? [])),
   });
   server.get('/livez', async () => ({ status: 'ok' }));
-  server.get('/readyz', async (_request, reply) => {
-    const reason = await observed.notReady();
-    if (reason === undefined) return { status: 'ok' };
-    return reply.code(503).send({ status: 'not ready', reason });
+  server.get('/readyz', async (request, reply) => {
+    const fault = await observed.notReady();
+    if (fault === undefined) return { status: 'ok' };
+    const maySee = !access.isOn || access.recognise(request) !== undefined;
+    return reply.code(503).send({ status: 'not ready', reason: reasonOf(fault, maySee) });
   });
-  server.get('/health', async (_request, reply) => {
+  server.get('/health', async (request, reply) => {
     const report = await observed.health();
-    return reply.code(report.status === 'ok' ? 200 : 503).send(report);
+    const maySee = !access.isOn || access.recognise(request) !== undefined;
+    return reply.code(report.status === 'ok' ? 200 : 503).send(maySee ? report : withoutDetails(report));
   });
-  server.get('/metrics', async (_request, reply) => {
+  server.get('/metrics', async (request, reply) => {
+    if (metrics === 'token') access.admit(request, 'metrics', 'read');
     const { contentType, text } = await observed.metrics();
     return reply.type(contentType).send(text);
   });
-  server.setNotFoundHandler(async (request, reply) => {
-    const message = `there is nothing to ${request.method} at this path`;
-    return reply.code(404).send({ error: { code: 'USAGE', message } });
-  });
-  server.setErrorHandler(async (error, _request, reply) => {
-    const { statusCode } = error as { statusCode?: number };
-    if (statusCode !== undefined && statusCode < 500) {
-      return reply.code(statusCode).send({ error: { code: 'USAGE', message: (error as Error).message } });
-    }
-    const fault = toBackupError(error);
-    observed.failed(fault);
-    return reply.code(500).send({ error: fault });
-  });
+  api?.serve(server, access);
   return server;
+}
+
+function reasonOf(fault: string | BackupError, maySee: boolean): string {
+  if (!(fault instanceof BackupError)) return fault;
+  return maySee ? fault.message : ERROR_CODES[fault.code];
 }

@@ -3,7 +3,15 @@ import { basename, dirname, join } from 'node:path';
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import { parseArchiveName } from '../domain/archive-name.ts';
 import type { ArchiveType } from '../domain/manifest.ts';
-import type { ByteStream, Key, Leftover, StagedObject, Store, StoredObject } from '../domain/ports.ts';
+import type {
+  ByteRange,
+  ByteStream,
+  Key,
+  Leftover,
+  StagedObject,
+  Store,
+  StoredObject,
+} from '../domain/ports.ts';
 import { renameDurably, syncDirectory } from '../lib/atomic-file.ts';
 import { openOwnFileToRead } from '../lib/owned-file.ts';
 import { EarlyFlush } from './early-flush.ts';
@@ -53,10 +61,10 @@ export class DirectoryStore implements Store {
     return new StagedFile(key, size, { partial, final, owner: this.#owner });
   }
 
-  async *get(key: Key, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+  async *get(key: Key, signal: AbortSignal, range?: ByteRange): AsyncGenerator<Buffer, void, undefined> {
     const path = this.#path(key);
     try {
-      yield* readFile(path, this.#owner, signal);
+      yield* readFile(path, this.#owner, signal, range);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       throw new BackupError('ARCHIVE_MISSING', `the archive file ${path} is missing`, {
@@ -182,10 +190,12 @@ async function* readFile(
   path: string,
   owner: Owner,
   signal: AbortSignal,
+  range?: ByteRange,
 ): AsyncGenerator<Buffer, void, undefined> {
   signal.throwIfAborted();
   const file = await openOwnFileToRead(path, owner);
-  for await (const chunk of file.createReadStream({ highWaterMark: READ_BYTES })) {
+  const part = range === undefined ? {} : { start: range.first, end: range.last };
+  for await (const chunk of file.createReadStream({ highWaterMark: READ_BYTES, ...part })) {
     signal.throwIfAborted();
     yield chunk as Buffer;
   }

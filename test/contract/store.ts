@@ -49,6 +49,14 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       expect(await store.leftovers('database')).toEqual([]);
     });
 
+    test('a part of an object is read by its first and last byte', async () => {
+      const { store } = await open();
+      await put(store, KEY, 'one two three');
+      expect(await read(store.get(KEY, NO_ABORT, { first: 4, last: 6 }))).toBe('two');
+      expect(await read(store.get(KEY, NO_ABORT, { first: 0, last: 0 }))).toBe('o');
+      expect(await read(store.get(KEY, NO_ABORT, { first: 8, last: 12 }))).toBe('three');
+    });
+
     test('many chunks of odd sizes keep their order', async () => {
       const { store } = await open();
       const parts = Array.from({ length: 3_000 }, (_, index) => `${index};`.repeat((index * 37) % 400));

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { BackupError } from '../../src/domain/errors.ts';
 import type { HealthReport } from '../../src/domain/health.ts';
-import { createServer, HttpServer, type Observed } from '../../src/http/server.ts';
+import { HttpServer } from '../../src/http/http-server.ts';
+import { createServer, type Observed } from '../../src/http/server.ts';
 
 const HEALTHY: HealthReport = {
   status: 'ok',
@@ -32,6 +33,7 @@ const BROKEN: Observed = {
   },
   failed: () => undefined,
 };
+const ENDPOINT = { host: '127.0.0.1', socketMode: 0o600 };
 const ROUTES = ['/livez', '/readyz', '/health', '/metrics'] as const;
 
 function get(url: string, observed: Observed = FINE, method: 'GET' | 'HEAD' | 'POST' | 'DELETE' = 'GET') {
@@ -81,7 +83,7 @@ describe('the routes', () => {
     async (url) => {
       const { statusCode, headers } = await get(url);
       expect(statusCode).toBe(404);
-      expect(headers['content-type']).toContain('application/json');
+      expect(headers['content-type']).toContain('application/problem+json');
     },
   );
 
@@ -102,8 +104,9 @@ describe('the routes', () => {
       });
       expect(statusCode).toBe(500);
       expect(failed).toHaveLength(1);
-      expect(JSON.parse(body)).toEqual({ error: failed[0]?.toJSON() });
-      expect(headers['content-type']).toContain('application/json');
+      const { code, message } = failed[0] ?? {};
+      expect(JSON.parse(body)).toMatchObject({ status: 500, code, detail: message, instance: url });
+      expect(headers['content-type']).toContain('application/problem+json');
       expect(body).not.toMatch(/\bat .*\.ts|node_modules|stack/);
     },
   );
@@ -113,7 +116,7 @@ describe('the server', () => {
   /** A server that runs; resolves to its address. */
   async function start(signal: AbortSignal, port = 0) {
     const { promise, resolve } = Promise.withResolvers<string>();
-    const server = new HttpServer(FINE, { host: '127.0.0.1', port, onListening: resolve });
+    const server = new HttpServer(FINE, { ...ENDPOINT, port, onListening: resolve });
     const running = server.run(signal);
     running.catch(() => undefined);
     return { running, url: await Promise.race([promise, running.then(() => 'ended')]) };
@@ -133,7 +136,7 @@ describe('the server', () => {
     const other = createTcpServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as { port: number };
-    const server = new HttpServer(FINE, { host: '127.0.0.1', port, onListening: () => undefined });
+    const server = new HttpServer(FINE, { ...ENDPOINT, port, onListening: () => undefined });
     await expect(server.run(new AbortController().signal)).rejects.toMatchObject({
       code: 'ADDRESS_IN_USE',
       message: expect.stringContaining(`127.0.0.1:${port}`) as string,

@@ -1,15 +1,13 @@
 import { describeAnomaly } from '../../domain/anomaly.ts';
 import { formatDuration } from '../../domain/duration.ts';
-import { BackupError } from '../../domain/errors.ts';
-import type { Job } from '../../domain/job.ts';
 import { isFilesContents, type Manifest, type Outcome } from '../../domain/manifest.ts';
 import { printable } from '../../domain/printable.ts';
 import { formatSize } from '../../domain/size.ts';
+import { chooseJobs } from '../../engine/choose-jobs.ts';
 import type { EngineContext } from '../../engine/context.ts';
 import { newRunId } from '../../engine/journaling.ts';
 import { runJob } from '../../engine/run.ts';
 import type { RunProgress, RunResult } from '../../engine/run-request.ts';
-import type { ScheduledJob } from '../../engine/scheduled-job.ts';
 import type { Answer, ExitStatus } from '../answer.ts';
 import { openProgress, stepProgress } from '../progress.ts';
 import { publishIndex } from '../publish-index.ts';
@@ -65,27 +63,6 @@ function lastRawSize({ catalogue }: EngineContext, source: string): number | und
 function worst(statuses: readonly ExitStatus[]): ExitStatus {
   if (statuses.includes(1)) return 1;
   return statuses.includes(3) ? 3 : 0;
-}
-
-/** The named jobs, or all enabled ones. Throws JOB_UNKNOWN, naming those there are. */
-function chooseJobs(jobs: readonly ScheduledJob[], names: readonly string[]): Job[] {
-  const all = jobs.map(({ job }) => job);
-  const unknown = names.find((name) => !all.some((job) => job.name === name));
-  if (unknown !== undefined) {
-    throw new BackupError('JOB_UNKNOWN', `there is no job named ${JSON.stringify(unknown)}`, {
-      hint: `The configuration has: ${all.map(({ name }) => name).join(', ') || 'no job at all'}.`,
-    });
-  }
-  const chosen =
-    names.length === 0
-      ? all.filter(({ enabled }) => enabled)
-      : all.filter(({ name }) => names.includes(name));
-  if (chosen.length === 0) {
-    throw new BackupError('USAGE', 'there is no enabled job to run', {
-      hint: 'Name a job to run it although it is disabled, or set `enabled` to true.',
-    });
-  }
-  return chosen;
 }
 
 function describeRun({ job, outcome, archives, errors }: RunResult): string {

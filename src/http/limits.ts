@@ -1,0 +1,101 @@
+import { STATUS_CODES } from 'node:http';
+import { BlockList, isIP, type Socket } from 'node:net';
+import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import { problemOf, PROBLEM_TYPE, Refusal } from './problem.ts';
+
+const BODY_BYTES_MAX = 64 * 1024;
+const HEADER_BYTES_MAX = 8 * 1024;
+/** The longest filename of an archive, and then some. */
+const PARAMETER_LENGTH_MAX = 300;
+const CONNECTIONS_MAX = 1_000;
+export const REQUEST_TIMEOUT_MS = 30_000;
+
+export interface LimitOptions {
+  /** How long a request, or silence, may take. Default: 30 s. */
+  requestTimeout_ms?: number;
+  /** Addresses and networks whose `X-Forwarded-For` is believed, and `unix`. */
+  trustedProxies?: readonly string[];
+}
+
+/** What bounds a request before any route sees it. */
+export function limitsOf({ requestTimeout_ms = REQUEST_TIMEOUT_MS, trustedProxies = [] }: LimitOptions) {
+  return {
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: requestTimeout_ms,
+    connectionTimeout: requestTimeout_ms,
+    routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
+    // A scraper's idle connection must not hold up a shutdown.
+    forceCloseConnections: true,
+    ...(trustedProxies.length === 0 ? {} : { trustProxy: trustOf(trustedProxies) }),
+    clientErrorHandler: answerMalformed,
+  } satisfies FastifyServerOptions;
+}
+
+/** Options of Node's own server. */
+export function nodeLimits({ requestTimeout_ms = REQUEST_TIMEOUT_MS }: LimitOptions) {
+  return {
+    maxHeaderSize: HEADER_BYTES_MAX,
+    // Node looks for requests that take too long only as often as this.
+    connectionsCheckingInterval: Math.min(5_000, requestTimeout_ms),
+  };
+}
+
+/** Headers for whoever opens an answer in a browser, and the types of bodies that are read. */
+export function harden(server: FastifyInstance, { isTls }: { isTls: boolean }): void {
+  server.server.maxConnections = CONNECTIONS_MAX;
+  server.addHook('onSend', async (_request, reply) => {
+    reply.headers({
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'referrer-policy': 'no-referrer',
+      'cross-origin-resource-policy': 'same-origin',
+      ...(isTls ? { 'strict-transport-security': 'max-age=31536000' } : {}),
+    });
+  });
+  server.removeAllContentTypeParsers();
+  const parse = server.getDefaultJsonParser('error', 'error');
+  server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    // Clients that always name a type also do so where they send nothing.
+    if (body === '') done(null, undefined);
+    else void parse(request, body.toString(), done);
+  });
+}
+
+function trustOf(proxies: readonly string[]): (address: string | undefined) => boolean {
+  const list = new BlockList();
+  for (const proxy of proxies) {
+    const [address = '', bits] = proxy.split('/');
+    const family = familyOf(address);
+    if (family === undefined) continue;
+    if (bits === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(bits), family);
+  }
+  const trustsSocket = proxies.includes('unix');
+  return (address) => {
+    if (address === undefined) return trustsSocket;
+    const family = familyOf(address);
+    return family !== undefined && list.check(address, family);
+  };
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' | undefined {
+  const version = isIP(address);
+  return version === 0 ? undefined : version === 4 ? 'ipv4' : 'ipv6';
+}
+
+/** What is no HTTP, or too much or too slow of it, never comes to a route. */
+function answerMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }[error.code ?? ''] ?? 400;
+  const reason = STATUS_CODES[status] ?? '';
+  const fault = new Refusal('USAGE', `the request cannot be read: ${reason.toLowerCase()}`, { status });
+  const body = JSON.stringify(problemOf(fault, ''));
+  socket.end(
+    `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\nContent-Type: ${PROBLEM_TYPE}\r\n\r\n${body}`,
+  );
+}
