@@ -13,19 +13,19 @@ import {
 /** What the schema makes of a JSON value: a manifest, or the first thing that is wrong with it. */
 export type Judged = { ok: true; manifest: Manifest } | { ok: false; fault: string };
 
-let schema: ReturnType<typeof makeSchema> | undefined;
+let schema: ReturnType<typeof makeManifestSchema> | undefined;
 
 /** The last word on what a manifest is; `isManifest` has the first. */
 export function judgeManifest(json: unknown): Judged {
-  schema ??= makeSchema();
+  schema ??= makeManifestSchema();
   const parsed = schema.safeParse(json);
   if (parsed.success) return { ok: true, manifest: parsed.data as Manifest };
   const [issue] = parsed.error.issues;
   return { ok: false, fault: `${issue?.path.join('.') || 'the file'}: ${issue?.message ?? 'invalid'}` };
 }
 
-/** Made when it is first asked for, which is when a manifest is damaged. */
-function makeSchema() {
+/** Made only where it is asked for: when a manifest is damaged, and for the document that describes the API. */
+export function makeManifestSchema() {
   const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
   const count = z.number().int().nonnegative();
   const instant = z.iso.datetime();

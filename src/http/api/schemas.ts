@@ -1,27 +1,13 @@
 /** What the API answers with, as schemas: the OpenAPI document is made from them. */
 import { z } from 'zod';
+import { makeManifestSchema } from '../../catalogue/manifest-schema.ts';
 import { ERROR_CODES, type ErrorCode } from '../../domain/errors.ts';
-import {
-  type Anomaly,
-  ANOMALY_KINDS,
-  ARCHIVE_FORMATS,
-  ARCHIVE_TYPES,
-  COMPRESSION_TYPES,
-  type Contents,
-  type Manifest,
-  type ManifestSummary,
-  OUTCOMES,
-  type Proof,
-  TRIGGERS,
-  VERDICTS,
-  VERIFY_LEVELS,
-} from '../../domain/manifest.ts';
+import { ANOMALY_KINDS, OUTCOMES, TRIGGERS, VERDICTS } from '../../domain/manifest.ts';
 import type { RunError } from '../../domain/journal-entry.ts';
 import { type ProgressView, RUN_STATES, type RunView } from '../../domain/run-view.ts';
 import type { Problem } from '../problem.ts';
 
 const time = () => z.iso.datetime().describe('ISO 8601, UTC.');
-const bytes = () => z.int().min(0).describe('Bytes.');
 const code = z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]);
 
 export const problemSchema = z
@@ -47,106 +33,23 @@ export const runErrorSchema = z
   })
   .meta({ id: 'RunError' }) satisfies z.ZodType<RunError>;
 
-const anomalySchema = z.object({
-  baseline: z.string(),
-  findings: z.array(z.object({ kind: z.enum(ANOMALY_KINDS), detail: z.string() })),
-  acknowledged: z.object({ at: time(), actor: z.string() }).exactOptional(),
-}) satisfies z.ZodType<Anomaly>;
+/** Whatever the catalogue takes for a manifest. */
+const whole = makeManifestSchema();
 
-const proofSchema = z.object({
-  verdict: z.enum(VERDICTS),
-  at: time(),
-  duration_ms: z.number(),
-  detail: z.string(),
-  versions: z.record(z.string(), z.string()),
-}) satisfies z.ZodType<Proof>;
+export const contentsSchema = whole.shape.contents.meta({
+  id: 'Contents',
+  description: 'What an archive holds.',
+});
 
-const summaryShape = {
-  version: z.literal(1),
-  type: z.enum(ARCHIVE_TYPES),
-  filename: z.string(),
-  filepath: z.string(),
-  size: bytes(),
-  size_human: z.string(),
-  hash: z.string().describe('SHA-256 of the stored file, hex.'),
-  compressed: z.boolean(),
-  encrypted: z.literal(false),
-  timestamp: z.string(),
-  created_at: time(),
-  directories: z.array(z.string()).exactOptional(),
-  roots: z.array(z.object({ name: z.string(), path: z.string() })).exactOptional(),
-  job: z.string(),
-  source: z.string(),
-  run: z.string(),
-  trigger: z.enum(TRIGGERS),
-  actor: z.string(),
-  compression: z.enum(COMPRESSION_TYPES),
-  format: z.enum(ARCHIVE_FORMATS),
-  started_at: time(),
-  duration_ms: z.number(),
-  raw_size: bytes(),
-  system_identifier: z.string().exactOptional(),
-  database: z.string().exactOptional(),
-  server_version: z.string().exactOptional(),
-  tool_version: z.string().exactOptional(),
-  locale: z
-    .object({
-      encoding: z.string(),
-      collate: z.string(),
-      ctype: z.string(),
-      provider: z.string().exactOptional(),
-      provider_locale: z.string().exactOptional(),
-      monetary: z.string().exactOptional(),
-    })
-    .exactOptional(),
-  rebuilt: z.literal(true).exactOptional(),
-  pinned: z.boolean(),
-  incomplete: z.boolean(),
-  verification: z.object({
-    level: z.enum(VERIFY_LEVELS),
-    ok: z.boolean(),
-    at: time(),
-    detail: z.string(),
-  }),
-  proof: proofSchema.exactOptional(),
-  anomaly: anomalySchema.exactOptional(),
-};
-
-const remarks = z.array(z.object({ path: z.string(), reason: z.string() }));
-
-export const contentsSchema = z
-  .union([
-    z.object({
-      tables: z.array(
-        z.object({
-          schema: z.string(),
-          name: z.string(),
-          rows: z.int(),
-          bytes: z.int(),
-          sha256: z.string(),
-        }),
-      ),
-      schema_sha256: z.string(),
-    }),
-    z.object({
-      entries: z.int(),
-      bytes: z.int(),
-      digest: z.string(),
-      changed: remarks,
-      incomplete: remarks,
-    }),
-  ])
-  .meta({ id: 'Contents', description: 'What an archive holds.' }) satisfies z.ZodType<Contents>;
-
-export const backupSchema = z.object(summaryShape).meta({
+export const backupSchema = whole.omit({ contents: true }).meta({
   id: 'Backup',
   description: 'The manifest of one archive, without its contents; docs/format.md has the fields.',
-}) satisfies z.ZodType<ManifestSummary>;
+});
 
-export const manifestSchema = z.object({ ...summaryShape, contents: contentsSchema }).meta({
+export const manifestSchema = whole.extend({ contents: contentsSchema }).meta({
   id: 'Manifest',
   description: 'The whole manifest of one archive.',
-}) satisfies z.ZodType<Manifest>;
+});
 
 const progressSchema = z
   .object({
