@@ -54,10 +54,14 @@ export function harden(server: FastifyInstance, { isTls }: { isTls: boolean }): 
       ...(isTls ? { 'strict-transport-security': 'max-age=31536000' } : {}),
     });
   });
+  server.addHook('onRequest', async ({ headers }) => {
+    // Many clients name a type, any type, also where they send nothing.
+    const isEmpty = (headers['content-length'] ?? '0') === '0' && headers['transfer-encoding'] === undefined;
+    if (isEmpty) delete headers['content-type'];
+  });
   server.removeAllContentTypeParsers();
   const parse = server.getDefaultJsonParser('error', 'error');
   server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    // Clients that always name a type also do so where they send nothing.
     if (body === '') done(null, undefined);
     else void parse(request, body.toString(), done);
   });

@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream';
 import type { ByteStream } from '../../domain/ports.ts';
 import type { CompressionType, Manifest } from '../../domain/manifest.ts';
-import { Refusal } from '../problem.ts';
+import { PROBLEM_TYPE, Refusal } from '../problem.ts';
 import { isKnown, requestedRange } from './byte-range.ts';
 import type { Operations } from './operations.ts';
 import { filenameParams } from './parameters.ts';
 import { type ApiRoute, defineRoute } from './route.ts';
+import { problemSchema } from './schemas.ts';
 
 /** How much of an archive waits in memory for a slow client. */
 const BUFFER_BYTES = 256 * 1024;
@@ -15,6 +16,8 @@ const TYPE_OF = {
   gzip: 'application/gzip',
   zstd: 'application/zstd',
 } as const satisfies Record<CompressionType, string>;
+
+const TYPES = Object.values(TYPE_OF);
 
 const HEADERS = {
   ETag: 'The SHA-256 of the archive.',
@@ -35,11 +38,16 @@ export function downloadRoutes(operations: Operations): ApiRoute[] {
       scope: 'read',
       params: filenameParams,
       answers: {
-        200: { description: 'All of it.', type: 'application/octet-stream', headers: HEADERS },
+        200: { description: 'All of it.', types: TYPES, headers: HEADERS },
         206: {
           description: 'The part that was asked for.',
-          type: 'application/octet-stream',
+          types: TYPES,
           headers: HEADERS,
+        },
+        416: {
+          description: 'None of what was asked for is there.',
+          schema: problemSchema,
+          types: [PROBLEM_TYPE],
         },
         304: { description: 'As the `If-None-Match` of the request knows it.' },
       },

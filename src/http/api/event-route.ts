@@ -16,7 +16,7 @@ export function eventRoutes(streams: EventStreams): ApiRoute[] {
         200: {
           description:
             'Events `runs` (at first: those queued or under way), `run-queued`, `run-started`, `progress` (bytes, bytes_per_second) and `run-ended`, each with a JSON document as its data.',
-          type: 'text/event-stream',
+          types: ['text/event-stream'],
         },
       },
       faults: ['RATE_LIMITED', 'CANCELLED'],

@@ -79,20 +79,17 @@ function parametersOf(schema: z.ZodObject | undefined, place: string, components
   });
 }
 
-function answerOf(
-  { description, schema, type = 'application/json', headers = {} }: Answer,
-  components: Components,
-): Json {
+function answerOf({ description, schema, types, headers = {} }: Answer, components: Components): Json {
   const named = Object.entries(headers).map(([name, text]) => [
     name,
     { description: text, schema: { type: 'string' } },
   ]);
-  const content = schema === undefined ? {} : components.of(schema, 'output');
-  const isEmpty = schema === undefined && type === 'application/json';
+  const content = schema === undefined ? {} : { schema: components.of(schema, 'output') };
+  const all = types ?? (schema === undefined ? [] : ['application/json']);
   return {
     description,
     ...(named.length === 0 ? {} : { headers: Object.fromEntries(named) as Json }),
-    ...(isEmpty ? {} : { content: { [type]: schema === undefined ? {} : { schema: content } } }),
+    ...(all.length === 0 ? {} : { content: Object.fromEntries(all.map((type) => [type, content])) }),
   };
 }
 

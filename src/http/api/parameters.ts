@@ -8,7 +8,7 @@ const FILENAME_LENGTH_MAX = 255;
 const CURSOR_LENGTH_MAX = 400;
 
 export const filenameParams = z.strictObject({
-  filename: z.string().min(1).max(FILENAME_LENGTH_MAX).describe('The filename of an archive.'),
+  filename: z.string().max(FILENAME_LENGTH_MAX).describe('The filename of an archive.'),
 });
 
 /** Off unless `true`. */

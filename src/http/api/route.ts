@@ -29,8 +29,8 @@ export interface Output {
 export interface Answer {
   description: string;
   schema?: z.ZodType;
-  /** Default: `application/json`. */
-  type?: string;
+  /** Any of them. Default: `application/json`. */
+  types?: readonly string[];
   headers?: Record<string, string>;
 }
 
