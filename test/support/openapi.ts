@@ -67,7 +67,7 @@ function closeObjects(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(closeObjects);
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value).map(([key, part]) => [key, closeObjects(part)] as const);
-  const closed = Object.fromEntries(entries) as Json;
+  const closed: Json = Object.fromEntries(entries);
   const isObject =
     closed['type'] === 'object' && 'properties' in closed && !('additionalProperties' in closed);
   return isObject ? { ...closed, additionalProperties: false } : closed;

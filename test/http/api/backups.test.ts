@@ -96,7 +96,7 @@ describe('taking a backup', () => {
       bed.call('POST', `${AT}?wait=true`),
       bed.call('POST', `${AT}?wait=true`),
     ]);
-    expect(replies.map(({ status }) => status).toSorted()).toEqual([200, 409]);
+    expect(new Set(replies.map(({ status }) => status))).toEqual(new Set([200, 409]));
     expect(bed.app.context.catalogue.list()).toHaveLength(1);
   });
 
