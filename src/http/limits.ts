@@ -11,7 +11,7 @@ const CONNECTIONS_MAX = 1_000;
 export const REQUEST_TIMEOUT_MS = 30_000;
 
 export interface LimitOptions {
-  /** How long a request, or silence, may take. Default: 30 s. */
+  /** How long a request may take to arrive; silence, three times as long. Default: 30 s. */
   requestTimeout_ms?: number;
   /** Addresses and networks whose `X-Forwarded-For` is believed, and `unix`. */
   trustedProxies?: readonly string[];
@@ -22,7 +22,8 @@ export function limitsOf({ requestTimeout_ms = REQUEST_TIMEOUT_MS, trustedProxie
   return {
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: requestTimeout_ms,
-    connectionTimeout: requestTimeout_ms,
+    // Longer, so that a request which comes too slowly is told before its connection is given up.
+    connectionTimeout: 3 * requestTimeout_ms,
     routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
     // A scraper's idle connection must not hold up a shutdown.
     forceCloseConnections: true,
@@ -35,6 +36,9 @@ export function limitsOf({ requestTimeout_ms = REQUEST_TIMEOUT_MS, trustedProxie
 export function nodeLimits({ requestTimeout_ms = REQUEST_TIMEOUT_MS }: LimitOptions) {
   return {
     maxHeaderSize: HEADER_BYTES_MAX,
+    // Node takes the longer one of the two for the whole request, whichever that is.
+    headersTimeout: requestTimeout_ms,
+    requestTimeout: requestTimeout_ms,
     // Node looks for requests that take too long only as often as this.
     connectionsCheckingInterval: Math.min(5_000, requestTimeout_ms),
   };

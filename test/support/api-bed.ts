@@ -15,7 +15,12 @@ import { type Scope, SCOPES } from '../../src/domain/scopes.ts';
 import { RunBoard } from '../../src/engine/run-board.ts';
 import { Access } from '../../src/http/access.ts';
 import type { Problem } from '../../src/http/problem.ts';
-import { createServer } from '../../src/http/server.ts';
+import {
+  createServer,
+  type Observed,
+  type ProtectedRoutes,
+  type ServerOptions,
+} from '../../src/http/server.ts';
 import { Tokens } from '../../src/http/tokens.ts';
 import { temporaryDirectory } from './temp-directory.ts';
 
@@ -46,6 +51,9 @@ export interface ApiBed {
   readonly directory: string;
   readonly app: App;
   readonly board: RunBoard;
+  readonly observed: Observed;
+  readonly options: Omit<ServerOptions, 'tls'> & { api: ProtectedRoutes };
+  /** Of both. */
   readonly server: FastifyInstance;
   readonly failed: BackupError[];
   /** Without a token: `token: ''`. */
@@ -87,20 +95,19 @@ export async function openApiBed({
   const scheduler = new Scheduler(app.context, new RunQueue(loaded.concurrency), []);
   const parts = { app, log, board, scheduler, asked: new AskedWork(), isReady };
   const failed: BackupError[] = [];
-  const server = createServer(
-    {
-      notReady: async () => undefined,
-      health: () => app.status.health(app.jobs, scheduler.running()),
-      metrics: async () => ({ contentType: 'text/plain', text: 'cofre_up 1\n' }),
-      failed: (error) => failed.push(error),
-    },
-    {
-      metrics: loaded.http.metrics,
-      trustedProxies: loaded.http.trustedProxies,
-      access: new Access(new Tokens(loaded.http.tokens), () => undefined),
-      api: composeApi({ ...parts, jobs: () => app.jobs, config: () => loaded }),
-    },
-  );
+  const observed: Observed = {
+    notReady: async () => undefined,
+    health: () => app.status.health(app.jobs, scheduler.running()),
+    metrics: async () => ({ contentType: 'text/plain', text: 'cofre_up 1\n' }),
+    failed: (error) => failed.push(error),
+  };
+  const options = {
+    metrics: loaded.http.metrics,
+    trustedProxies: loaded.http.trustedProxies,
+    access: new Access(new Tokens(loaded.http.tokens), () => undefined),
+    api: composeApi({ ...parts, jobs: () => app.jobs, config: () => loaded }),
+  };
+  const server = createServer(observed, options);
   onTestFinished(() => server.close());
   const call: ApiBed['call'] = async (method, url, { token = ADMIN, body, headers } = {}) => {
     const reply = await server.inject({
@@ -129,5 +136,5 @@ export async function openApiBed({
     if (archive === undefined) throw new Error(`no archive: ${text}`);
     return archive;
   };
-  return { directory, app, board, server, failed, call, backup };
+  return { directory, app, board, observed, options, server, failed, call, backup };
 }

@@ -141,7 +141,8 @@ export function legacyRoutes(operations: Operations): ApiRoute[] {
   });
 }
 
-function byType(runs: readonly RunResult[]) {
+/** What the first of them answers with. */
+export function byType(runs: readonly RunResult[]) {
   const all = runs.flatMap(({ archives }) => archives);
   const database = newestOf(all, 'database');
   const files = newestOf(all, 'files');
