@@ -108,7 +108,11 @@ export async function openApiBed({
     api: composeApi({ ...parts, jobs: () => app.jobs, config: () => loaded }),
   };
   const server = createServer(observed, options);
-  onTestFinished(() => server.close());
+  onTestFinished(async () => {
+    await server.close();
+    // What was begun and not waited for must not outlive its directory.
+    await Promise.all([scheduler, parts.asked].map((service) => service.run(AbortSignal.abort())));
+  });
   const call: ApiBed['call'] = async (method, url, { token = ADMIN, body, headers } = {}) => {
     const reply = await server.inject({
       method: method as 'GET',
