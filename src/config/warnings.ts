@@ -5,7 +5,12 @@ import { formatPath, valueAt } from './faults.ts';
 
 /** What is allowed but probably not meant, one line each. `root` is the file as it was read. */
 export function warningsOf(config: Config, root: unknown): string[] {
-  return [...idle(config), ...hiddenDays(config, root), ...archivesOfArchives(config)];
+  return [
+    ...idle(config),
+    ...hiddenDays(config, root),
+    ...archivesOfArchives(config),
+    ...tokensInClear(config),
+  ];
 }
 
 function idle({ jobs }: Config): string[] {
@@ -35,6 +40,14 @@ function archivesOfArchives({ jobs, location }: Config): string[] {
       });
     }),
   );
+}
+
+function tokensInClear({ http: { host, socket, tls, tokens } }: Config): string[] {
+  const isLocal = socket !== undefined || /^(?:localhost|127\.[\d.]+|::1|\[::1\])$/i.test(host);
+  if (isLocal || tls !== undefined || tokens.length === 0) return [];
+  return [
+    `http.host: tokens pass over the network in clear text on ${host}; set \`http.tls\`, or listen on 127.0.0.1 or \`http.socket\` behind a proxy that has TLS`,
+  ];
 }
 
 /** Whether a directory is another, or lies in it; both absolute. */

@@ -122,6 +122,26 @@ describe('where it is listened', () => {
   });
 });
 
+describe('tokens over the network', () => {
+  const tokens = [{ name: 'admin', token: { env: 'ADMIN' }, scopes: ['read'] }];
+
+  test.each([
+    ['0.0.0.0', {}, 1],
+    ['backup.example', {}, 1],
+    ['0.0.0.0', { tls: { cert: 'c', key: 'k' } }, 0],
+    ['127.0.0.1', {}, 0],
+    ['::1', {}, 0],
+    ['localhost', {}, 0],
+  ])('on %s with %j warn %d times', async (host, more, count) => {
+    const { warnings } = await loadFrom(configWith({ host, tokens, ...more }), env);
+    expect(warnings.filter((warning) => warning.includes('in clear text on'))).toHaveLength(count);
+  });
+
+  test('without any there is nothing to warn of', async () => {
+    expect((await loadFrom(configWith({ host: '0.0.0.0' }))).warnings).toEqual([]);
+  });
+});
+
 describe('targets of restores', () => {
   test('are servers and directories by name', async () => {
     const directory = await makeDirectory();

@@ -135,13 +135,34 @@ export class Daemon implements AsyncDisposable {
     }
   }
 
-  async get(path: string): Promise<{ status: number; text: string }> {
+  /** Where it listens, once it does. */
+  async url(): Promise<string> {
     if (this.#url === '') {
-      const { msg } = await this.waitForLog('listening', (line) => line.step === 'http');
-      this.#url = /http:\S+$/.exec(msg)?.[0] ?? '';
+      const { msg } = await this.waitForLog(
+        'listening',
+        ({ step, address }) => step === 'http' && address !== undefined,
+      );
+      this.#url = /https?:\S+$/.exec(msg)?.[0] ?? '';
     }
-    const response = await fetch(`${this.#url}${path}`);
+    return this.#url;
+  }
+
+  async get(path: string): Promise<{ status: number; text: string }> {
+    const response = await fetch(`${await this.url()}${path}`);
     return { status: response.status, text: await response.text() };
+  }
+
+  /** A call of the API with a token. */
+  async call(method: string, path: string, token: string, body?: unknown): Promise<ApiReply> {
+    const response = await fetch(`${await this.url()}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   }
 
   async health(): Promise<{ status: number; body: Health }> {
@@ -173,6 +194,11 @@ export class Daemon implements AsyncDisposable {
   #hasEnded(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
+}
+
+export interface ApiReply {
+  status: number;
+  body: Record<string, unknown>;
 }
 
 export interface Health {

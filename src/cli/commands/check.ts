@@ -23,6 +23,7 @@ export async function check(session: Session): Promise<Answer> {
     ...warnings,
     ...(await locationFindings(session, loaded, jobs)),
     ...(await checkSources(jobs, session.signal)),
+    ...(await certificateFindings(loaded)),
   ];
   const ok = findings.every(({ severity }) => severity !== 'error');
   return { status: ok ? 0 : 1, json: { ok, findings }, text: describe(findings, ok) };
@@ -46,6 +47,16 @@ async function locationFindings(
     session.signal.throwIfAborted();
     return [faultFinding(loaded.config.location, toBackupError(error))];
   }
+}
+
+/** What would keep the daemon from serving HTTPS. */
+async function certificateFindings({ config: { http } }: LoadedConfig): Promise<Finding[]> {
+  if (http.tls === undefined) return [];
+  const { readTls } = await import('../../http/listen.ts');
+  return await readTls(http.tls).then(
+    () => [],
+    (error: unknown) => [faultFinding('http.tls', toBackupError(error))],
+  );
 }
 
 /** Made by the first run, not by a look: made by another user, it would be in the way of the daemon's. */
