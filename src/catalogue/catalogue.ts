@@ -82,6 +82,8 @@ export class Catalogue {
     try {
       return await readManifest(this.#location.manifestPath(filename), filename, this.#location.root);
     } catch (error) {
+      // Of a location that is gone nobody may think that its archives were deleted.
+      this.#location.manifestsChanged_ms();
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw unknownArchive(filename);
       throw toBackupError(error, `reading the manifest of ${filename}`);
     }
@@ -226,7 +228,7 @@ export class Catalogue {
   /** Loads what is new or changed since the last look. Costs one stat when nothing is. */
   #refresh(): void {
     const directory = this.#location.manifests;
-    const { mtimeMs } = statSync(directory);
+    const mtimeMs = this.#location.manifestsChanged_ms();
     const ticks_ms = performance.now();
     if (mtimeMs === this.#seenMtime_ms && ticks_ms - this.#lookedAt_ms < IN_PLACE_MS) return;
     this.#lookedAt_ms = ticks_ms;

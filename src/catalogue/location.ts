@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { access, constants, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BackupError } from '../domain/errors.ts';
@@ -92,6 +92,15 @@ export class Location {
 
   get journal(): string {
     return join(this.root, 'journal.jsonl');
+  }
+
+  /** When something in it was last named or renamed. Throws LOCATION_UNUSABLE when it cannot be seen any more. */
+  manifestsChanged_ms(): number {
+    try {
+      return statSync(this.manifests).mtimeMs;
+    } catch (error) {
+      throw unusable(this.root, error, 'read');
+    }
   }
 
   archivePath(type: ArchiveType, filename: string): string {

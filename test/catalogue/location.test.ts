@@ -7,6 +7,7 @@ import type { BackupError } from '../../src/domain/errors.ts';
 import { NO_ABORT } from '../support/fakes.ts';
 import { isRoot } from '../support/file-tree.ts';
 import { namesIn, temporaryDirectory } from '../support/temp-directory.ts';
+import { openTestLocation } from '../support/test-location.ts';
 
 /** What a read-only mount answers, which not every machine lets a test make. */
 const fault = vi.hoisted(() => ({ readOnly: false }));
@@ -124,4 +125,12 @@ test('sweeping takes the temporary files of atomic writes and nothing else', asy
   await location.sweepTemporaries();
   for (const name of kept) expect((await stat(join(root, name))).size).toBe(0);
   for (const name of swept) await expect(stat(join(root, name))).rejects.toThrow('ENOENT');
+});
+
+test('a location that goes away while it is used is told as such, not as a file that is missing', async () => {
+  const { context, root } = await openTestLocation();
+  await rm(join(root, 'manifests'), { recursive: true });
+  expect(() => context.catalogue.list()).toThrow(
+    expect.objectContaining({ code: 'LOCATION_UNUSABLE', path: root }) as Error,
+  );
 });

@@ -221,6 +221,27 @@ describe('check, schedule and config schema', () => {
     });
   });
 
+  test('check finds a certificate that cannot be used, and tokens that pass in clear text', async () => {
+    using other = new Workspace({ ADMIN_TOKEN: 'a-token-of-the-administrator' });
+    const tokens = [{ name: 'admin', token: { env: 'ADMIN_TOKEN' }, scopes: ['read'] }];
+    const jobs = { tree: other.filesJob() };
+    other.configure({ jobs, http: { tls: { cert: 'none.pem', key: 'none.key' }, tokens } });
+    const finished = await other.run(['check']);
+    expect(finished.status).toBe(1);
+    expect(finished.json()).toMatchObject({
+      findings: expect.arrayContaining([
+        expect.objectContaining({ severity: 'error', code: 'CONFIG_INVALID', path: 'http.tls' }),
+      ]),
+    });
+    other.configure({ jobs, http: { host: '0.0.0.0', tokens } });
+    expect((await other.run(['check'])).json()).toMatchObject({
+      ok: true,
+      findings: expect.arrayContaining([
+        expect.objectContaining({ severity: 'warning', message: expect.stringContaining('in clear text') }),
+      ]),
+    });
+  });
+
   test('check reports an archive that lost its manifest', async () => {
     const [only] = await workspace.list();
     const stray = 'files_backup_tree_20200101_000000.tar';

@@ -1,7 +1,5 @@
 import { composeJobs } from '../../compose-jobs.ts';
-import { nextDue } from '../../domain/cron.ts';
-import { fireTime } from '../../domain/due.ts';
-import type { ScheduledJob } from '../../engine/scheduled-job.ts';
+import { nextRuns } from '../../engine/next-runs.ts';
 import type { Answer } from '../answer.ts';
 import type { Session } from '../session.ts';
 
@@ -15,23 +13,13 @@ export async function schedule(session: Session): Promise<Answer> {
   const jobs = composeJobs(config).map((scheduled) => ({
     job: scheduled.job.name,
     timezone: scheduled.job.timezone,
-    next: scheduled.job.enabled ? nextRuns(scheduled, now).map((at) => at.toISOString()) : [],
+    next: nextRuns(scheduled, now, SHOWN).map((at) => at.toISOString()),
   }));
   const text = jobs.map(({ job, timezone, next }) => {
     if (next.length === 0) return `${job}: disabled`;
     return [`${job} (${timezone}):`, ...next.map((at) => `  ${inZone(at, timezone)}  (${at})`)].join('\n');
   });
   return { status: 0, json: { jobs }, text: text.join('\n') };
-}
-
-function nextRuns({ job, cron }: ScheduledJob, now: Date): Date[] {
-  const runs: Date[] = [];
-  let due = now;
-  while (runs.length < SHOWN) {
-    due = nextDue(cron, due);
-    runs.push(fireTime(cron, job.name, due, job.jitter_ms));
-  }
-  return runs;
 }
 
 function inZone(at: string, timezone: string): string {

@@ -231,6 +231,19 @@ describe('listing', () => {
   });
 });
 
+test('a location that is gone is 503, and no fault of ours', async () => {
+  const bed = await openApiBed();
+  const { root } = bed.app.context.location;
+  renameSync(root, `${root}-elsewhere`);
+  for (const url of [AT, `${AT}/${ABSENT}`, '/sistema/backup/listar']) {
+    const { status, problem } = await bed.call('GET', url);
+    expect({ url, status, code: problem.code }).toEqual({ url, status: 503, code: 'LOCATION_UNUSABLE' });
+  }
+  expect(bed.failed).toEqual([]);
+  renameSync(`${root}-elsewhere`, root);
+  expect((await bed.call('GET', AT)).status).toBe(200);
+});
+
 describe('one archive', () => {
   test('is shown, with its contents apart, verified, pinned and deleted', async () => {
     const bed = await openApiBed();
