@@ -1,6 +1,12 @@
 import { STATUS_CODES } from 'node:http';
 import { BlockList, isIP, type Socket } from 'node:net';
-import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import type {
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  FastifyServerOptions,
+} from 'fastify';
 import { problemOf, PROBLEM_TYPE, Refusal } from './problem.ts';
 
 const BODY_BYTES_MAX = 64 * 1024;
@@ -9,6 +15,16 @@ const HEADER_BYTES_MAX = 8 * 1024;
 const PARAMETER_LENGTH_MAX = 300;
 const CONNECTIONS_MAX = 1_000;
 export const REQUEST_TIMEOUT_MS = 30_000;
+
+/** What is meant for programs is nothing that a browser shows, keeps or lends to other pages. */
+const HEADERS = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+};
 
 export interface LimitOptions {
   /** How long a request may take to arrive; silence, three times as long. Default: 30 s. */
@@ -29,6 +45,7 @@ export function limitsOf({ requestTimeout_ms = REQUEST_TIMEOUT_MS, trustedProxie
     forceCloseConnections: true,
     ...(trustedProxies.length === 0 ? {} : { trustProxy: trustOf(trustedProxies) }),
     clientErrorHandler: answerMalformed,
+    frameworkErrors: answerUnroutable,
   } satisfies FastifyServerOptions;
 }
 
@@ -48,15 +65,7 @@ export function nodeLimits({ requestTimeout_ms = REQUEST_TIMEOUT_MS }: LimitOpti
 export function harden(server: FastifyInstance, { isTls }: { isTls: boolean }): void {
   server.server.maxConnections = CONNECTIONS_MAX;
   server.addHook('onSend', async (_request, reply) => {
-    reply.headers({
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-      'x-frame-options': 'DENY',
-      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-      'referrer-policy': 'no-referrer',
-      'cross-origin-resource-policy': 'same-origin',
-      ...(isTls ? { 'strict-transport-security': 'max-age=31536000' } : {}),
-    });
+    reply.headers({ ...HEADERS, ...(isTls ? { 'strict-transport-security': 'max-age=31536000' } : {}) });
   });
   server.addHook('onRequest', async ({ headers }) => {
     // Many clients name a type, any type, also where they send nothing.
@@ -91,6 +100,16 @@ function trustOf(proxies: readonly string[]): (address: string | undefined) => b
 function familyOf(address: string): 'ipv4' | 'ipv6' | undefined {
   const version = isIP(address);
   return version === 0 ? undefined : version === 4 ? 'ipv4' : 'ipv6';
+}
+
+/** What cannot be decoded comes to no route, and past every hook. */
+function answerUnroutable(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+  const fault = new Refusal('USAGE', error.message, { status: error.statusCode ?? 400 });
+  void reply
+    .code(fault.status)
+    .headers(HEADERS)
+    .type(PROBLEM_TYPE)
+    .send(JSON.stringify(problemOf(fault, '')));
 }
 
 /** What is no HTTP, or too much or too slow of it, never comes to a route. */

@@ -64,6 +64,34 @@ describe('what is too much, too slow or no HTTP', () => {
     await stop();
   });
 
+  test.each([
+    '/api/v1/backups/../../../etc/passwd',
+    '/api/v1/backups/%2e%2e%2f%2e%2e%2fetc%2fpasswd',
+    '/../etc/passwd',
+  ])('%s, as no client would send it, is 404', async (path) => {
+    const { url, stop } = await start();
+    const head = `Host: x\r\nConnection: close\r\nAuthorization: Bearer ${ADMIN}\r\n\r\n`;
+    for (const method of ['GET', 'DELETE']) {
+      const reply = await raw(url, `${method} ${path} HTTP/1.1\r\n${head}`);
+      expect(reply).toMatch(/^HTTP\/1.1 404 /);
+      expect(reply).not.toContain('root:');
+    }
+    await stop();
+  });
+
+  test.each(['/%zz', '/api/v1/backups/%zz', '/api/v1/backups/%ff'])(
+    '%s, which cannot be decoded, is 400',
+    async (path) => {
+      const bed = await openApiBed();
+      const { status, headers, problem } = await bed.call('GET', path);
+      expect({ status, type: headers['content-type'], code: problem.code }).toEqual({
+        status: 400,
+        type: expect.stringContaining('application/problem+json') as string,
+        code: 'USAGE',
+      });
+    },
+  );
+
   test('work may take longer than a request, or silence, may', async () => {
     const sources = [{ type: 'files', name: 'tree', directories: ['./tree'] }];
     const slow = { schedule: '0 0 29 2 *', hooks: { before: ['sleep', '1'] }, sources };
