@@ -24,6 +24,10 @@ beforeAll(async () => {
      ALTER TABLE "S a".parts ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON "S a".parts USING (true);
      CREATE STATISTICS "S a".stats ON code, name FROM "S a".parts; GRANT SELECT ON "S a".parts TO alice;
      INSERT INTO "S a".parts (of, name) VALUES (1, 'a'), (2, 'b'); CREATE VIEW names AS SELECT name FROM "S a".parts;
+     CREATE TABLE "S a".days (at date, note text, PRIMARY KEY (at, note)) PARTITION BY RANGE (at);
+     CREATE TABLE "S a".day_1 PARTITION OF "S a".days FOR VALUES FROM ('2026-01-01') TO ('2026-01-02');
+     CREATE TABLE "S a".day_rest PARTITION OF "S a".days DEFAULT; CREATE INDEX ON "S a".days (note);
+     INSERT INTO "S a".days VALUES ('2026-01-01', 'a'), ('2026-01-02', 'b'), ('2026-01-03', 'c');
      CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT $1 * 2';
      GRANT CREATE ON SCHEMA public TO alice; REVOKE USAGE ON SCHEMA public FROM PUBLIC;
      COMMENT ON SCHEMA public IS 'ours';`,
@@ -63,7 +67,7 @@ describe.each(['plain', 'custom', 'directory'])('a %s dump', (format) => {
 
     const made = nextName();
     const { answer } = await bed.restore([bed.nameOf('app'), '--to', cluster.urlOf(made), '--create']);
-    expect(answer).toMatchObject({ success: true, differences: [], restored: { tables: 3, rows: 7 } });
+    expect(answer).toMatchObject({ success: true, differences: [], restored: { tables: 5, rows: 10 } });
     expect(answer.steps?.join('\n')).not.toContain('made room');
     expect(await cluster.psql(made, PUBLIC)).toBe(await cluster.psql('shop', PUBLIC));
 
@@ -88,7 +92,7 @@ describe.each(['plain', 'custom', 'directory'])('a %s dump', (format) => {
     const made = nextName();
     const to = ['--to', cluster.urlOf(made)];
     const { answer } = await bed.restore([bed.nameOf('app'), ...to, '--create']);
-    expect(answer).toMatchObject({ success: true, differences: [], restored: { tables: 4, rows: 8 } });
+    expect(answer).toMatchObject({ success: true, differences: [], restored: { tables: 6, rows: 11 } });
     expect(answer.steps).toContain('made the schema "S", which the archive needs and does not make');
     const replaced = await bed.restore([bed.nameOf('app'), ...to, '--clean', '--force-source']);
     expect(replaced.answer).toMatchObject({ success: true, differences: [] });
@@ -167,6 +171,24 @@ describe.each(['custom', 'directory'])('a table of a %s dump', (format) => {
        CREATE VIEW names AS SELECT name FROM "S a".parts;`,
     );
     expect(await dumpedLines(cluster, name)).toEqual(before);
+  });
+
+  test('comes back with those of its partitions that are named as well', async () => {
+    const bed = await bedOf({ format });
+    const name = nextName();
+    const to = ['--to', cluster.urlOf(name)];
+    await bed.restore([bed.nameOf('app'), ...to, '--create']);
+    const before = await dumpedLines(cluster, name);
+    await cluster.psql(name, 'DROP TABLE "S a".days');
+    const parts = ['days', 'day_1', 'day_rest'].flatMap((table) => ['--table', table]);
+    const { answer } = await bed.restore([bed.nameOf('app'), ...to, ...parts]);
+    expect(answer).toMatchObject({ success: true, restored: { tables: 2, rows: 3 } });
+    expect(answer.steps?.join('\n')).not.toContain('not restored');
+    expect(await dumpedLines(cluster, name)).toEqual(before);
+    // Alone it is empty, which is said.
+    await cluster.psql(name, 'DROP TABLE "S a".days');
+    const alone = await bed.restore([bed.nameOf('app'), ...to, '--table', 'days']);
+    expect(alone.answer.steps?.join('\n')).toMatch(/not restored, .*TABLE S a day_1 .*TABLE S a day_rest/);
   });
 
   test('never replaces a whole database', async () => {

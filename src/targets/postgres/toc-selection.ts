@@ -10,7 +10,7 @@ const DEPENDENCIES = /^;\s+depends on:((?: \d+)+)$/;
 const SCHEMA = /^SCHEMA - (.*)$/;
 /** Kinds of entries that are part of a table, or of one of its parts. */
 const OF_TABLE =
-  /^(?:SEQUENCE(?: OWNED BY| SET)?|DEFAULT|(?:CHECK |FK )?CONSTRAINT|INDEX(?: ATTACH)?|STATISTICS|RULE|TRIGGER|ROW SECURITY|POLICY|COMMENT|ACL|SECURITY LABEL) /;
+  /^(?:TABLE ATTACH|SEQUENCE(?: OWNED BY| SET)?|DEFAULT|(?:CHECK |FK )?CONSTRAINT|INDEX(?: ATTACH)?|STATISTICS|RULE|TRIGGER|ROW SECURITY|POLICY|COMMENT|ACL|SECURITY LABEL) /;
 /** Of no interest when they are left out. */
 const MINOR = /^(?:COMMENT|ACL|SECURITY LABEL|SEQUENCE SET|SEQUENCE OWNED BY) /;
 
