@@ -45,7 +45,14 @@ export async function findServerUser(signal: AbortSignal): Promise<ServerUser> {
     );
   }
   for (const ids of candidates) {
-    const change = ['setpriv', `--reuid=${ids.uid}`, `--regid=${ids.gid}`, '--clear-groups'];
+    // Without new privileges no setuid program leads what a dump starts back to somebody who may more.
+    const change = [
+      'setpriv',
+      `--reuid=${ids.uid}`,
+      `--regid=${ids.gid}`,
+      '--clear-groups',
+      '--no-new-privs',
+    ];
     for (const options of [dying, []]) {
       const prefix = [...change, ...options, '--'];
       if (await succeeds([...prefix, 'true'], signal)) return { prefix, ids, nameLibrary: undefined };

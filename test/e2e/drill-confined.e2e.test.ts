@@ -20,7 +20,7 @@ beforeAll(async () => {
   chmodSync(loot, 0o777);
   bed = new RestoreBed();
   const wanted = `${bed.location}/database/* ${bed.config}`;
-  const program = `exec >> ${loot}/out 2>&1; id -u; cat ${wanted}; rm -f ${wanted}; env`;
+  const program = `exec >> ${loot}/out 2>&1; id -u; cat ${wanted}; rm -f ${wanted}; env; cat /proc/self/status`;
   await cluster.createDatabase('spied');
   await cluster.psql(
     'spied',
@@ -65,6 +65,9 @@ test.runIf(IS_ROOT)('what a dump does in a drill of root reaches neither archive
   // It ran: that is what is to be known of a dump. As somebody who may nothing.
   expect(printed?.split('\n')[0]).toBe(NOBODY);
   expect(printed).toContain('Permission denied');
+  // Nor does a setuid program lead it to somebody who may more.
+  expect(printed).toMatch(/^CapEff:\t0+$/m);
+  expect(printed).toMatch(/^NoNewPrivs:\t1$/m);
   expect(printed).not.toMatch(new RegExp(`${SECRET}|CREATE TABLE|"location"`));
   expect((await bed.run(['check'])).stdout).not.toContain('DRILL_UNCONFINED');
 });
