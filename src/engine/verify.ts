@@ -1,3 +1,4 @@
+import { describeContentsDifference } from '../domain/contents-difference.ts';
 import { describeContents } from '../domain/describe-contents.ts';
 import { type BackupError, type ErrorCode, isStop, toBackupError } from '../domain/errors.ts';
 import {
@@ -8,8 +9,6 @@ import {
   type VerifyLevel,
 } from '../domain/manifest.ts';
 import type { ByteStream, Inspectable, OpenInspector } from '../domain/ports.ts';
-import { describeSome } from '../domain/plural.ts';
-import { tableLabel } from '../domain/printable.ts';
 import { formatSize } from '../domain/size.ts';
 import { Meter } from '../lib/digest.ts';
 import { counted, storedBytes } from './archive-bytes.ts';
@@ -82,7 +81,7 @@ export async function verifyBytes(
   }
   if (contents === undefined)
     return { ok: true, detail: `${formatSize(meter.bytes)} read, SHA-256 as written` };
-  const difference = describeDifference(expected.contents, contents);
+  const difference = describeContentsDifference(expected.contents, contents);
   if (difference !== undefined) return { ok: false, detail: difference };
   const as = isFilesContents(contents) ? 'as written' : 'as dumped';
   return { ok: true, detail: `${describeContents(contents)}, ${as}` };
@@ -117,24 +116,4 @@ export async function verifyArchive(
     return { filename, valid: ok, level, detail: `${detail}; this could not be recorded: ${fault.message}` };
   }
   return { filename, valid: ok, level, detail };
-}
-
-/** The first differences in words; undefined when there are none. Remarks of the capture are no contents. */
-function describeDifference(expected: Contents, found: Contents): string | undefined {
-  if (isFilesContents(expected) || isFilesContents(found)) {
-    if (!isFilesContents(expected) || !isFilesContents(found)) return 'the contents are of another type';
-    if (expected.digest === found.digest && expected.entries === found.entries) return undefined;
-    return `its entries are not those that were written: it holds ${describeContents(found)}, recorded are ${describeContents(expected)}; a manifest has one digest of them all, so \`cofre diff\` with another archive may tell which differ`;
-  }
-  const differing = [];
-  const count = Math.max(expected.tables.length, found.tables.length);
-  for (let position = 0; position < count; position += 1) {
-    const before = expected.tables[position];
-    const after = found.tables[position];
-    if (JSON.stringify(before) === JSON.stringify(after)) continue;
-    const table = before ?? after;
-    if (table !== undefined) differing.push(tableLabel(table));
-  }
-  if (differing.length > 0) return `the contents of these tables differ: ${describeSome(differing)}`;
-  return expected.schema_sha256 === found.schema_sha256 ? undefined : 'the schema text differs';
 }

@@ -178,7 +178,9 @@ describe('an archive', () => {
     const { verdict, detail } = await drillOne(bed);
     expect({ verdict, detail }).toEqual({
       verdict: 'failed',
-      detail: 'the archive is not what was recorded of it: the contents of these tables differ: public.items',
+      detail: expect.stringMatching(
+        /^the archive is not what was recorded of it: table public\.items: 3 rows in the archive, none recorded/,
+      ),
     });
     expect(bed.seen).toEqual([]);
   });
