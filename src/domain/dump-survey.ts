@@ -1,4 +1,5 @@
 import type { DatabaseContents } from './manifest.ts';
+import type { RowCensus } from './row-census.ts';
 
 /** What a dump says that it takes to restore it. Names are unquoted, sorted, each once. */
 export interface DumpNeeds {
@@ -46,6 +47,8 @@ export interface DumpSurvey {
    * where it was asked for.
    */
   multisets: (string | undefined)[];
+  /** Of the same tables, to tell how many rows differ. */
+  censuses: (RowCensus | undefined)[];
   /** By what they are about: `TABLE public.orders`. Owners, privileges and default privileges stand for themselves. */
   sections: ReadonlyMap<string, DumpSection>;
   needs: DumpNeeds;

@@ -1,7 +1,8 @@
-import { type DumpSurvey, isAboutRoles } from './dump-survey.ts';
+import { type DumpSurvey, isAboutRoles, ROLE_SECTIONS } from './dump-survey.ts';
 import { tableKey, type TableContents } from './manifest.ts';
 import { plural } from './plural.ts';
 import { printable, tableLabel } from './printable.ts';
+import type { RowCensus, RowsApart } from './row-census.ts';
 
 export interface ComparisonOptions {
   /** Whether the text of the schema is comparable: both were written by the same major version. */
@@ -30,17 +31,12 @@ export interface SurveyComparison {
  */
 const DATA_SECTION = /^(?:SEQUENCE SET|BLOBS) /;
 
-/** Positions of the tables whose rows need a look that does not depend on their order. */
-export function tablesInOtherOrder(archive: DumpSurvey, restored: DumpSurvey): TableContents[] {
+/** The tables of the archive whose rows need a look that does not depend on their order: they are not the same bytes. */
+export function tablesWrittenOtherwise(archive: DumpSurvey, restored: DumpSurvey): TableContents[] {
   const found = byKey(restored.contents.tables);
   return archive.contents.tables.filter((table) => {
     const other = found.get(tableKey(table))?.table;
-    return (
-      other !== undefined &&
-      other.sha256 !== table.sha256 &&
-      other.rows === table.rows &&
-      other.bytes === table.bytes
-    );
+    return other !== undefined && other.sha256 !== table.sha256;
   });
 }
 
@@ -78,13 +74,15 @@ function compareTables(archive: DumpSurvey, restored: DumpSurvey): Omit<SurveyCo
       );
     } else if (other.table.sha256 === table.sha256) {
       continue;
-    } else if (other.table.rows !== table.rows) {
-      differences.push(`${name}: ${plural(table.rows, 'row')} in the archive, ${other.table.rows} restored`);
-    } else if (isSameMultiset(archive.multisets[index], restored.multisets[other.index])) {
+    } else if (
+      isAsLong(table, other.table) &&
+      isSameMultiset(archive.multisets[index], restored.multisets[other.index])
+    ) {
       reordered += 1;
     } else {
-      otherwise += 1;
-      differences.push(`${name}: ${plural(table.rows, 'row')} in both, but not the same data`);
+      if (other.table.rows === table.rows) otherwise += 1;
+      const apart = rowsApart(archive.censuses[index], restored.censuses[other.index]);
+      differences.push(`${name}: ${describeRows(table.rows, other.table.rows, apart)}`);
     }
   }
   for (const { table } of found.values()) {
@@ -95,9 +93,33 @@ function compareTables(archive: DumpSurvey, restored: DumpSurvey): Omit<SurveyCo
   return { differences, reordered, sameShape: otherwise === differences.length };
 }
 
+/** Whoever can choose rows may find some that add up to the same digest, but hardly as many of the same length. */
+function isAsLong(a: TableContents, b: TableContents): boolean {
+  return a.rows === b.rows && a.bytes === b.bytes;
+}
+
 /** Two that were not asked for are no proof of anything. */
 function isSameMultiset(a: string | undefined, b: string | undefined): boolean {
   return a !== undefined && a === b;
+}
+
+function rowsApart(archive: RowCensus | undefined, restored: RowCensus | undefined): RowsApart | undefined {
+  return archive === undefined || restored === undefined ? undefined : archive.apartFrom(restored);
+}
+
+/** @param apart where the rows were counted by their digests. */
+function describeRows(archive: number, restored: number, apart: RowsApart | undefined): string {
+  const { missing, extra } = apart ?? { missing: 0, extra: 0 };
+  if (archive === restored) {
+    const many = missing === 0 ? '' : ` in at least ${missing}`;
+    return `${plural(archive, 'row')} in both, but not the same data${many}`;
+  }
+  const which = [
+    ...(missing === 0 ? [] : [`at least ${missing} of the archive missing`]),
+    ...(extra === 0 ? [] : [`at least ${extra} not of the archive`]),
+  ];
+  const counts = `${plural(archive, 'row')} in the archive, ${restored} restored`;
+  return which.length === 0 ? counts : `${counts} (${which.join(', ')})`;
 }
 
 /** What became of a section: `rewritten` differs in casts, parentheses and white space only. */
@@ -125,15 +147,35 @@ export function differingSections(
   return found;
 }
 
-const IN_WORDS = {
-  missing: 'missing from what was restored',
-  changed: 'not as in the archive',
-  rewritten: 'not as in the archive',
-  extra: 'not in the archive',
-} as const satisfies Record<SectionDifference['how'], string>;
+/** What a section says of what it is about, by how its key begins. */
+const SAYS: readonly (readonly [begin: string, what: string])[] = [
+  ['SEQUENCE SET ', 'another value'],
+  ['BLOBS ', 'other data'],
+  ['TABLE DATA ', 'other columns or statements'],
+  [ROLE_SECTIONS.owner, 'another owner'],
+  [ROLE_SECTIONS.acl, 'other privileges'],
+  [ROLE_SECTIONS.defaultAcl, 'other privileges'],
+  ['COMMENT ', 'another text'],
+];
 
 export function describeSectionDifference({ key, how }: SectionDifference): string {
-  return `${printable(key)}: ${IN_WORDS[how]}`;
+  return `${printable(key)}: ${inWords(key, how)}`;
+}
+
+function inWords(key: string, how: SectionDifference['how']): string {
+  switch (how) {
+    case 'missing':
+      return 'missing from what was restored';
+    case 'extra':
+      return 'not in the archive';
+    case 'changed':
+    case 'rewritten': {
+      const [, what = 'another definition'] = SAYS.find(([begin]) => key.startsWith(begin)) ?? [];
+      return `${what} than in the archive`;
+    }
+    default:
+      return how satisfies never;
+  }
 }
 
 function compareSections(

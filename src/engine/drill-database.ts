@@ -4,7 +4,7 @@ import { BackupError, toBackupError } from '../domain/errors.ts';
 import { type Manifest, tableKey } from '../domain/manifest.ts';
 import type { ByteStream } from '../domain/ports.ts';
 import type { ScratchDatabase } from '../domain/restore-ports.ts';
-import { compareSurveys, type SurveyComparison, tablesInOtherOrder } from '../domain/survey-comparison.ts';
+import { compareSurveys, type SurveyComparison, tablesWrittenOtherwise } from '../domain/survey-comparison.ts';
 import { rawBytes, summed } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
 import {
@@ -119,8 +119,8 @@ class DatabaseDrill {
   async #compare(archive: DumpSurvey, scratch: ScratchDatabase): Promise<DrillFinding> {
     const restored = await this.#dumpAgain(archive, scratch);
     if (restored.tool_version !== undefined) this.#versions.pg_dump = restored.tool_version;
-    const reordered = new Set(tablesInOtherOrder(archive, restored).map(tableKey));
-    const compared = reordered.size === 0 ? archive : await this.#surveyRows(reordered);
+    const otherwise = new Set(tablesWrittenOtherwise(archive, restored).map(tableKey));
+    const compared = otherwise.size === 0 ? archive : await this.#surveyRows(otherwise);
     const comparison = compareSurveys(compared, restored, {
       schema: this.#writtenAlike(archive, restored),
       roles: hasAllRoles(scratch),
@@ -150,7 +150,7 @@ class DatabaseDrill {
     return await surveyDump(this.#context, stream, archive, () => true, this.#signal);
   }
 
-  /** The archive once more, for the rows of the tables that came back in another order. */
+  /** The archive once more, for the rows of the tables that came back in another order, or otherwise. */
   async #surveyRows(keys: ReadonlySet<string>): Promise<DumpSurvey> {
     const ofRows = (table: Parameters<typeof tableKey>[0]) => keys.has(tableKey(table));
     return await surveyRows(this.#context, this.#manifest, ofRows, this.#signal);

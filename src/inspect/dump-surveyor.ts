@@ -1,4 +1,5 @@
 import type { DumpSurvey } from '../domain/dump-survey.ts';
+import type { RowCensus } from '../domain/row-census.ts';
 import type { Contents, DatabaseContents } from '../domain/manifest.ts';
 import type { DumpSurveyor, Inspector } from '../domain/ports.ts';
 import { type CopyTarget, copyColumns } from '../formats/dump/copy-header.ts';
@@ -77,6 +78,7 @@ class SurveyHandler implements PlainDumpHandler {
   readonly #contents = new DumpContents();
   readonly #schema = new SchemaSurvey();
   readonly #multisets: (string | undefined)[] = [];
+  readonly #censuses: (RowCensus | undefined)[] = [];
   #columns: readonly string[] = [];
   #multiset: RowMultiset | undefined;
 
@@ -104,12 +106,14 @@ class SurveyHandler implements PlainDumpHandler {
   copyEnd(): void {
     this.#contents.copyEnd();
     this.#multisets.push(this.#multiset?.digest());
+    this.#censuses.push(this.#multiset?.census);
   }
 
   survey(): DumpSurvey {
     return {
       contents: this.#contents.contents(),
       multisets: this.#multisets,
+      censuses: this.#censuses,
       sections: this.#schema.sections(),
       needs: this.#schema.needs(),
       schemas: this.#schema.schemas(),

@@ -1,4 +1,5 @@
 import { createHash, hash, type Hash } from 'node:crypto';
+import { RowCensus } from '../domain/row-census.ts';
 import { LaneSum } from './lane-sum.ts';
 
 const NEWLINE = 0x0a;
@@ -14,6 +15,8 @@ const NONE: readonly number[] = [];
  * to the parent later move to the front.
  */
 export class RowMultiset {
+  /** Of the same digests. */
+  readonly census = new RowCensus();
   readonly #sum = new LaneSum();
   /** For each place of the line that is hashed, which field of the row stands there; empty: the row as it is. */
   readonly #order: readonly number[];
@@ -67,12 +70,17 @@ export class RowMultiset {
       const row = this.#begun.length === 0 ? part : Buffer.concat([...this.#begun, part]);
       this.#begun = [];
       this.#begunBytes = 0;
-      this.#sum.add(hash('sha256', this.#reordered(row), 'buffer'));
+      this.#count(hash('sha256', this.#reordered(row), 'buffer'));
       return;
     }
     this.#lengthen(part);
-    if (this.#longRow !== undefined) this.#sum.add(this.#longRow.digest(this.#order));
+    if (this.#longRow !== undefined) this.#count(this.#longRow.digest(this.#order));
     this.#longRow = undefined;
+  }
+
+  #count(digest: Buffer): void {
+    this.#sum.add(digest);
+    this.census.count(digest);
   }
 
   #reordered(row: Buffer): Buffer {

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { DumpSurvey } from '../../src/domain/dump-survey.ts';
-import { compareSurveys, tablesInOtherOrder } from '../../src/domain/survey-comparison.ts';
+import { RowCensus } from '../../src/domain/row-census.ts';
+import { compareSurveys, tablesWrittenOtherwise } from '../../src/domain/survey-comparison.ts';
 
 interface Row {
   name: string;
@@ -25,6 +27,7 @@ function survey(tables: Row[], sections: Record<string, string> = {}, schema = '
       schema_sha256: schema,
     },
     multisets: tables.map(({ multiset }) => multiset),
+    censuses: tables.map(() => undefined),
     // `exact/loose`
     sections: new Map(
       Object.entries(sections).map(([key, text]) => {
@@ -35,6 +38,12 @@ function survey(tables: Row[], sections: Record<string, string> = {}, schema = '
     needs: { roles: [], superusers: [], extensions: [], tablespaces: [] },
     schemas: { made: [], used: [] },
   };
+}
+
+function censusOf(rows: readonly string[]): RowCensus {
+  const census = new RowCensus();
+  for (const row of rows) census.count(createHash('sha256').update(row).digest());
+  return census;
 }
 
 describe('rows', () => {
@@ -52,12 +61,23 @@ describe('rows', () => {
   test('in another order are the same when both digests of the multiset say so', () => {
     const archive = survey([{ name: 'a', sha: 'one', multiset: 'm' }]);
     const restored = survey([{ name: 'a', sha: 'two', multiset: 'm' }]);
-    expect(tablesInOtherOrder(archive, restored).map(({ name }) => name)).toEqual(['a']);
+    expect(tablesWrittenOtherwise(archive, restored).map(({ name }) => name)).toEqual(['a']);
     expect(compareSurveys(archive, restored, ALL)).toMatchObject({
       differences: [],
       reordered: 1,
       rewritten: 0,
     });
+  });
+
+  test('that are more, or longer, are not the same whatever their digest says', () => {
+    const archive = survey([{ name: 'a', sha: 'one', multiset: 'm' }]);
+    for (const other of [{ rows: 4 }, { bytes: 31 }]) {
+      const restored = survey([{ name: 'a', sha: 'two', multiset: 'm', ...other }]);
+      expect(compareSurveys(archive, restored, ALL)).toMatchObject({
+        differences: [expect.stringMatching(/^table public\.a: 3 rows in /)],
+        reordered: 0,
+      });
+    }
   });
 
   test('that differ are named, also where no multiset was asked for', () => {
@@ -79,7 +99,6 @@ describe('rows', () => {
   test('that are fewer, tables that are missing and tables that nobody dumped are named', () => {
     const archive = survey([{ name: 'a', rows: 5 }, { name: 'gone' }]);
     const restored = survey([{ name: 'a', rows: 4, sha: 'x' }, { name: 'more' }]);
-    expect(tablesInOtherOrder(archive, restored)).toEqual([]);
     expect(compareSurveys(archive, restored, ALL).differences).toEqual([
       'table public.a: 5 rows in the archive, 4 restored',
       'table public.gone: missing from what was restored (3 rows in the archive)',
@@ -87,9 +106,28 @@ describe('rows', () => {
     ]);
   });
 
-  test('of other bytes but equal count are not looked for in another order', () => {
-    const archive = survey([{ name: 'a', sha: 'one' }]);
-    expect(tablesInOtherOrder(archive, survey([{ name: 'a', sha: 'two', bytes: 31 }]))).toEqual([]);
+  test('are counted where their digests are', () => {
+    const compared = (before: string[], after: string[]) => {
+      const [archive, restored] = [before, after].map((rows, side) => {
+        const found = survey([{ name: 'a', rows: rows.length, sha: `${side}`, multiset: `${side}` }]);
+        found.censuses = [censusOf(rows)];
+        return found;
+      });
+      if (archive === undefined || restored === undefined) throw new Error('there are two');
+      return compareSurveys(archive, restored, ALL).differences.map((text) => text.replace(/^.*?: /, ''));
+    };
+    expect(compared(['a', 'b', 'c'], ['c', 'x', 'a'])).toEqual([
+      '3 rows in both, but not the same data in at least 1',
+    ]);
+    expect(compared(['a', 'b', 'c'], ['a'])).toEqual([
+      '3 rows in the archive, 1 restored (at least 2 of the archive missing)',
+    ]);
+    expect(compared(['a'], ['a', 'a', 'b'])).toEqual([
+      '1 row in the archive, 3 restored (at least 2 not of the archive)',
+    ]);
+    expect(compared(['a', 'b'], ['c'])).toEqual([
+      '2 rows in the archive, 1 restored (at least 2 of the archive missing, at least 1 not of the archive)',
+    ]);
   });
 
   test('of tables whose names hold dots are told apart', () => {
@@ -119,7 +157,7 @@ describe('definitions', () => {
     );
     expect(compareSurveys(survey([], BEFORE), restored, ALL)).toEqual({
       differences: [
-        'TABLE public.a: not as in the archive',
+        'TABLE public.a: another definition than in the archive',
         'ACL public.a: missing from what was restored',
         'VIEW public.v: not in the archive',
       ],
@@ -135,7 +173,7 @@ describe('definitions', () => {
       [],
     );
     expect(compareSurveys(survey([], BEFORE), restored, ALL).differences).toEqual([
-      'ACL public.a: not as in the archive',
+      'ACL public.a: other privileges than in the archive',
     ]);
   });
 
@@ -144,7 +182,7 @@ describe('definitions', () => {
     const archive = survey([], { ...BEFORE, ...data });
     const restored = survey([], { 'SEQUENCE SET public.s': 's2', 'BLOBS BLOBS': 'b1' }, 'other');
     expect(compareSurveys(archive, restored, { schema: false, roles: true }).differences).toEqual([
-      'SEQUENCE SET public.s: not as in the archive',
+      'SEQUENCE SET public.s: another value than in the archive',
     ]);
   });
 });
