@@ -1,4 +1,6 @@
+import { type DumpSurvey, ROLE_SECTIONS } from './dump-survey.ts';
 import { type ArchiveType, type DatabaseContents, tableKey, type TableContents } from './manifest.ts';
+import { differingSections, type SectionDifference } from './survey-comparison.ts';
 
 /** A figure before and after; null where the table is not there. */
 type Pair = [before: number | null, after: number | null];
@@ -27,6 +29,17 @@ export interface DatabaseDifference {
   /** The number of tables with the same rows in the same order. */
   unchanged: number;
   schema_changed: boolean;
+  /** What changed beside the rows of tables; null where it did, and the archives could not be read for it. */
+  definitions: DefinitionsDifference | null;
+  /** Why they could not. */
+  remark?: string;
+}
+
+/** Named by kind and object: `FUNCTION public.f()`, `SEQUENCE SET public.orders_id_seq`. */
+export interface DefinitionsDifference {
+  added: string[];
+  gone: string[];
+  changed: string[];
 }
 
 export const ENTRY_CHANGES = ['type', 'size', 'mode', 'mtime', 'data', 'link'] as const;
@@ -45,8 +58,28 @@ export type ArchiveDifference = { a: string; b: string } & (
   | ({ type: Extract<ArchiveType, 'files'> } & FilesDifference)
 );
 
+/** Compares what two dumps hold beside the rows of tables. */
+export function diffDefinitions(
+  before: DumpSurvey['sections'],
+  after: DumpSurvey['sections'],
+): DefinitionsDifference {
+  // Of data, the definition of the table says the same.
+  const found = differingSections(before, after, (key) => !key.startsWith('TABLE DATA '));
+  const keysOf = (...hows: SectionDifference['how'][]) => {
+    const keys = new Set(found.filter(({ how }) => hows.includes(how)).map(({ key }) => key));
+    // What comes or goes has an owner.
+    return [...keys].filter(
+      (key) => !key.startsWith(ROLE_SECTIONS.owner) || !keys.has(key.slice(ROLE_SECTIONS.owner.length)),
+    );
+  };
+  return { added: keysOf('extra'), gone: keysOf('missing'), changed: keysOf('changed', 'rewritten') };
+}
+
 /** Compares what two manifests record of their dumps. */
-export function diffDatabases(before: DatabaseContents, after: DatabaseContents): DatabaseDifference {
+export function diffDatabases(
+  before: DatabaseContents,
+  after: DatabaseContents,
+): Omit<DatabaseDifference, 'definitions' | 'remark'> {
   const old = byName(before.tables);
   const tables: DatabaseDifference['tables'] = { added: [], gone: [], grown: [], shrunk: [], changed: [] };
   let unchanged = 0;

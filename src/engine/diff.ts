@@ -1,18 +1,26 @@
-import { type ArchiveDifference, diffDatabases, type FilesDifference } from '../domain/diff.ts';
-import { BackupError } from '../domain/errors.ts';
-import { isFilesContents, type Manifest } from '../domain/manifest.ts';
+import {
+  type ArchiveDifference,
+  type DatabaseDifference,
+  diffDatabases,
+  diffDefinitions,
+  type FilesDifference,
+} from '../domain/diff.ts';
+import type { DumpSurvey } from '../domain/dump-survey.ts';
+import { BackupError, isStop, toBackupError } from '../domain/errors.ts';
+import { type DatabaseContents, isFilesContents, type Manifest } from '../domain/manifest.ts';
 import { TreeDiff } from '../domain/tree-diff.ts';
 import type { TreeEntry } from '../domain/tree-listing.ts';
 import { Meter } from '../lib/digest.ts';
 import { displayBytes } from '../lib/display-bytes.ts';
 import { counted, type ReadProgress, storedBytes } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
+import { surveyDump } from './survey-archive.ts';
 
 /**
- * What tells two archives of one type apart. Dumps are compared by what their manifests record. Of files a
- * manifest has one digest only: where the two differ, both archives are read to their ends. Throws
- * ARCHIVE_UNKNOWN, USAGE when the types differ, and ARCHIVE_CORRUPT or ARCHIVE_MISSING when an archive that has
- * to be read is not what was stored.
+ * What tells two archives of one type apart. The tables of dumps are compared by what their manifests record. Of all
+ * else in a dump, and of files, a manifest has one digest only: where the two differ, or a check found that one of
+ * the archives is not what is recorded, both are read to their ends, and compared by what they hold. Throws ARCHIVE_UNKNOWN, USAGE when the types differ, and, of files, ARCHIVE_CORRUPT or
+ * ARCHIVE_MISSING when an archive that has to be read is not what was stored.
  */
 export async function diffArchives(
   context: EngineContext,
@@ -27,12 +35,63 @@ export async function diffArchives(
     return { ...names, type: 'files', ...(await diffFiles(context, a, b, progress, signal)) };
   }
   if (!isFilesContents(a.contents) && !isFilesContents(b.contents)) {
-    return { ...names, type: 'database', ...diffDatabases(a.contents, b.contents) };
+    const [before, after] = [
+      { ...a, contents: a.contents },
+      { ...b, contents: b.contents },
+    ];
+    return { ...names, type: 'database', ...(await diffDumps(context, before, after, progress, signal)) };
   }
   const typed = [a, b].map(({ filename, type }) => `${filename} is of type ${type}`);
   throw new BackupError('USAGE', `there is nothing to compare: ${typed.join(', ')}`, {
     hint: 'Name two archives of one type; `cofre list` shows all.',
   });
+}
+
+async function diffDumps(
+  context: EngineContext,
+  a: Manifest & { contents: DatabaseContents },
+  b: Manifest & { contents: DatabaseContents },
+  progress: ReadProgress,
+  signal: AbortSignal,
+): Promise<DatabaseDifference> {
+  const recorded = diffDatabases(a.contents, b.contents);
+  if (!recorded.schema_changed && !isDoubted(a) && !isDoubted(b)) {
+    return { ...recorded, definitions: { added: [], gone: [], changed: [] } };
+  }
+  try {
+    const before = await surveyStored(context, a, progress, signal);
+    const after = await surveyStored(context, b, progress, signal);
+    const definitions = diffDefinitions(before.sections, after.sections);
+    return { ...diffDatabases(before.contents, after.contents), definitions };
+  } catch (error) {
+    signal.throwIfAborted();
+    const fault = toBackupError(error);
+    if (isStop(fault.code)) throw fault;
+    // What the manifests say is not lost with it.
+    return { ...recorded, identical: false, definitions: null, remark: fault.message };
+  }
+}
+
+/** Whether a check has found that the archive does not hold what its manifest says. */
+function isDoubted({ verification, proof }: Manifest): boolean {
+  return !verification.ok || proof?.verdict === 'failed';
+}
+
+/** Throws ARCHIVE_CORRUPT when the archive is not what was stored, or what reading it throws. */
+async function surveyStored(
+  context: EngineContext,
+  manifest: Manifest,
+  progress: ReadProgress,
+  signal: AbortSignal,
+): Promise<DumpSurvey> {
+  const { filename, hash, size, compression } = manifest;
+  progress.begin(filename, size);
+  const meter = new Meter();
+  const stored = counted(storedBytes(context, { filename }, signal), (bytes) => progress.advance(bytes));
+  const raw = context.openCodec(compression).decode(meter.tap(stored));
+  const survey = await surveyDump(context, raw, manifest, () => false, signal);
+  if (meter.bytes !== size || meter.sha256() !== hash) throw corrupt(filename, NOT_AS_STORED);
+  return survey;
 }
 
 async function diffFiles(
@@ -43,7 +102,7 @@ async function diffFiles(
   signal: AbortSignal,
 ): Promise<FilesDifference> {
   const differ = new TreeDiff(displayBytes);
-  if (digestOf(a) === digestOf(b)) return differ.result();
+  if (digestOf(a) === digestOf(b) && !isDoubted(a) && !isDoubted(b)) return differ.result();
   await listEntries(context, a, (entry) => differ.before(entry), progress, signal);
   await listEntries(context, b, (entry) => differ.after(entry), progress, signal);
   return differ.result();
@@ -74,10 +133,11 @@ async function listEntries(
     throw corrupt(filename, error.message, error);
   }
   if (meter.bytes !== size || meter.sha256() !== hash) {
-    throw corrupt(filename, 'its stored bytes are not those that were written');
+    throw corrupt(filename, NOT_AS_STORED);
   }
 }
 
+const NOT_AS_STORED = 'its stored bytes are not those that were written';
 const DAMAGED = new Set(['ARCHIVE_CORRUPT', 'DUMP_TRUNCATED', 'DUMP_EMPTY']);
 
 function corrupt(filename: string, why: string, cause?: BackupError): BackupError {

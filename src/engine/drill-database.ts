@@ -4,7 +4,11 @@ import { BackupError, toBackupError } from '../domain/errors.ts';
 import { type Manifest, tableKey } from '../domain/manifest.ts';
 import type { ByteStream } from '../domain/ports.ts';
 import type { ScratchDatabase } from '../domain/restore-ports.ts';
-import { compareSurveys, type SurveyComparison, tablesWrittenOtherwise } from '../domain/survey-comparison.ts';
+import {
+  compareSurveys,
+  type SurveyComparison,
+  tablesWrittenOtherwise,
+} from '../domain/survey-comparison.ts';
 import { rawBytes, summed } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
 import {

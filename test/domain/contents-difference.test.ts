@@ -15,7 +15,11 @@ describe('of a dump', () => {
   const B = table('b');
 
   test.each([
-    ['rows that are fewer', [table('a', { rows: 1 }), B], 'table public.a: 2 rows recorded, 1 in the archive'],
+    [
+      'rows that are fewer',
+      [table('a', { rows: 1 }), B],
+      'table public.a: 2 rows recorded, 1 in the archive',
+    ],
     [
       'rows of another length',
       [table('a', { bytes: 21, sha256: 'x' }), B],

@@ -1,13 +1,16 @@
+import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   chmodSync,
   mkdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { ArchiveDifference } from '../../src/domain/diff.ts';
 import type { Manifest } from '../../src/domain/manifest.ts';
 import { type TestServer, usingCluster } from '../support/postgres.ts';
@@ -68,14 +71,16 @@ describe('two dumps of a database', () => {
        CREATE TABLE grows (id int); INSERT INTO grows VALUES (1), (2);
        CREATE TABLE shrinks (id int); INSERT INTO shrinks VALUES (1), (2), (3);
        CREATE TABLE "Edited ""one""" (id int); INSERT INTO "Edited ""one""" VALUES (1);
-       CREATE TABLE goes (id int); INSERT INTO goes VALUES (1);`,
+       CREATE TABLE goes (id int); INSERT INTO goes VALUES (1); CREATE SEQUENCE numbers;
+       CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT 2 * $1';`,
     );
     before = await workspace.backup('plain');
     await server.psql(
       'diff_e2e',
       `INSERT INTO grows VALUES (3); DELETE FROM shrinks WHERE id > 1;
        UPDATE "Edited ""one""" SET id = 200; DROP TABLE goes;
-       CREATE TABLE comes (id int); INSERT INTO comes VALUES (1), (2);`,
+       CREATE TABLE comes (id int); INSERT INTO comes VALUES (1), (2); SELECT setval('numbers', 7);
+       CREATE OR REPLACE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT $1 * 2';`,
     );
     after = await workspace.backup('plain');
   });
@@ -96,6 +101,11 @@ describe('two dumps of a database', () => {
       },
       unchanged: 1,
       schema_changed: true,
+      definitions: {
+        added: ['TABLE public.comes'],
+        gone: ['TABLE public.goes'],
+        changed: ['FUNCTION public.twice(integer)', 'SEQUENCE SET public.numbers'],
+      },
     });
     expect((await text(before, after)).split('\n')).toEqual([
       expect.stringMatching(/^ +TABLE +ROWS +SIZE$/),
@@ -105,7 +115,11 @@ describe('two dumps of a database', () => {
       expect.stringMatching(/^shrunk +public\.shrinks +3 -> 1 +6 B -> 2 B$/),
       expect.stringMatching(/^changed +public\.Edited "one" +1 +2 B -> 4 B$/),
       '1 table unchanged',
-      'the schema text is not the same',
+      expect.stringMatching(/^ +ELSE$/),
+      expect.stringMatching(/^added +TABLE public\.comes$/),
+      expect.stringMatching(/^gone +TABLE public\.goes$/),
+      expect.stringMatching(/^changed +FUNCTION public\.twice\(integer\)$/),
+      expect.stringMatching(/^changed +SEQUENCE SET public\.numbers$/),
     ]);
   });
 
@@ -116,11 +130,43 @@ describe('two dumps of a database', () => {
     expect(await text(after, again)).toBe('identical: 5 tables with the same rows, and the same schema text');
   });
 
+  test('say what was forged in one, once a check has found that it is not what was recorded', async () => {
+    const [kept, archive] = [await workspace.backup('plain'), await workspace.backup('plain')];
+    expect(await diff(kept, archive)).toMatchObject({ identical: true });
+    const path = workspace.path(archive);
+    const text = zstdDecompressSync(readFileSync(path)).toString().replace('$1 * 2', '$1 * 3');
+    const forged = zstdCompressSync(text.replace('\n200\n', '\n201\n'));
+    writeFileSync(path, forged);
+    const hash = createHash('sha256').update(forged).digest('hex');
+    const manifest = { ...archive, size: forged.length, hash };
+    writeFileSync(workspace.manifestPath(archive.filename), JSON.stringify(manifest));
+    expect((await workspace.run(['verify', archive.filename])).status).toBe(1);
+    expect(await diff(kept, archive)).toMatchObject({
+      identical: false,
+      tables: { changed: [{ name: 'Edited "one"' }] },
+      definitions: { added: [], gone: [], changed: ['FUNCTION public.twice(integer)'] },
+    });
+    rmSync(path);
+    rmSync(workspace.manifestPath(archive.filename));
+  });
+
+  test('still say what the manifests do where an archive cannot be read', async () => {
+    const path = workspace.path(before);
+    const kept = readFileSync(path);
+    writeFileSync(path, kept.subarray(0, -20));
+    onTestFinished(() => writeFileSync(path, kept));
+    const difference = await diff(before, after);
+    expect(difference).toMatchObject({ schema_changed: true, definitions: null, unchanged: 1 });
+    expect(await text(before, after)).toMatch(/\nwhatever else is not the same could not be read: /);
+  });
+
   test('of two formats and two sources hold the same tables', async () => {
-    const { tables, unchanged } = (await diff(after, await workspace.backup('custom'))) as {
+    const { tables, unchanged, definitions } = (await diff(after, await workspace.backup('custom'))) as {
       tables: object;
       unchanged: number;
+      definitions: object;
     };
+    expect(definitions).toEqual({ added: [], gone: [], changed: [] });
     expect(tables).toEqual({ added: [], gone: [], grown: [], shrunk: [], changed: [] });
     expect(unchanged).toBe(5);
   });

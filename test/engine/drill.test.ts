@@ -114,14 +114,22 @@ describe('an archive', () => {
   });
 
   test.each([
-    ['a row less', dumpText(ROWS.slice(1)), 'table public.items: 3 rows in the archive, 2 restored (at least 1 of the archive missing)'],
+    [
+      'a row less',
+      dumpText(ROWS.slice(1)),
+      'table public.items: 3 rows in the archive, 2 restored (at least 1 of the archive missing)',
+    ],
     [
       'another row',
       dumpText(['1\tone', '2\ttwo', '3\tthrow']),
       'table public.items: 3 rows in both, but not the same data in at least 1',
     ],
     ['another table', dumpText(ROWS, 'others'), 'table public.items: missing from what was restored'],
-    ['another column', dumpText(ROWS).replace('name text', 'name bytea'), 'preamble: another definition than in the archive'],
+    [
+      'another column',
+      dumpText(ROWS).replace('name text', 'name bytea'),
+      'preamble: another definition than in the archive',
+    ],
   ])('has failed when there is %s afterwards, and what differs is named', async (_, again, detail) => {
     const bed = await backedUp({ again });
     const result = await drillOne(bed);
@@ -140,7 +148,11 @@ describe('an archive', () => {
 
   const OTHERWISE = [
     ['another row', dumpText(['1\tone', '2\ttwo', '3\tthrow']), 'table public.items: 3 rows in both'],
-    ['another column', dumpText(ROWS).replace('name text', 'name bytea'), 'preamble: another definition than in the archive'],
+    [
+      'another column',
+      dumpText(ROWS).replace('name text', 'name bytea'),
+      'preamble: another definition than in the archive',
+    ],
   ] as const;
 
   test.each(OTHERWISE)('taken in an unknown time zone is not refuted by %s', async (_, again, detail) => {

@@ -109,10 +109,22 @@ describe('comparing with a hash read from metadata one wrote oneself', () => {
   }
 
   test.each([
-    ['a row that differs', dumpText(['1\tone', '2\tTWO']), /table public\.items: 2 rows as recorded, but not the same data/],
+    [
+      'a row that differs',
+      dumpText(['1\tone', '2\tTWO']),
+      /table public\.items: 2 rows as recorded, but not the same data/,
+    ],
     ['a row less', dumpText(['1\tone']), /table public\.items: 2 rows recorded, 1 in the archive/],
-    ['a table of another name', dumpText(undefined, 'things'), /table public\.items: 2 rows recorded, and no such table in the archive; table public\.things: 2 rows in the archive, none recorded/],
-    ['another schema', dumpText().replace('name text', 'name varchar'), /^beside the rows of tables something differs from what was recorded/],
+    [
+      'a table of another name',
+      dumpText(undefined, 'things'),
+      /table public\.items: 2 rows recorded, and no such table in the archive; table public\.things: 2 rows in the archive, none recorded/,
+    ],
+    [
+      'another schema',
+      dumpText().replace('name text', 'name varchar'),
+      /^beside the rows of tables something differs from what was recorded/,
+    ],
     ['a dump without its end', dumpText().slice(0, -60), /the dump ends within the data/],
   ])('is not enough: what was seen while dumping shows %s', async (_, dump, detail) => {
     const bed = await openTestLocation();

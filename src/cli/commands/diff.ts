@@ -28,7 +28,8 @@ function describe(difference: ArchiveDifference): string {
   return difference.type === 'database' ? describeTables(difference) : describePaths(difference);
 }
 
-function describeTables({ identical, tables, unchanged, schema_changed }: DatabaseDifference): string {
+function describeTables(difference: DatabaseDifference): string {
+  const { identical, tables, unchanged, schema_changed, definitions } = difference;
   if (identical)
     return `identical: ${plural(unchanged, 'table')} with the same rows, and the same schema text`;
   const rows = Object.entries(tables).flatMap(([kind, list]) =>
@@ -42,8 +43,21 @@ function describeTables({ identical, tables, unchanged, schema_changed }: Databa
   return [
     ...(rows.length === 0 ? [] : [table]),
     `${plural(unchanged, 'table')} unchanged`,
-    `the schema text is ${schema_changed ? 'not ' : ''}the same`,
+    ...(schema_changed || definitions === null ? describeDefinitions(difference) : ['all else is the same']),
   ].join('\n');
+}
+
+function describeDefinitions({ definitions, remark = '' }: DatabaseDifference): string[] {
+  if (definitions === null) return [`whatever else is not the same could not be read: ${remark}`];
+  const { added, gone, changed } = definitions;
+  const rows = Object.entries({ added, gone, changed }).flatMap(([kind, keys]) =>
+    shown(
+      keys,
+      (key) => [kind, printable(key)],
+      (left) => [kind, `… and ${left} more`],
+    ),
+  );
+  return rows.length > 0 ? [formatTable(['', 'ELSE'], rows)] : ['all else is the same, in another order'];
 }
 
 function cells(table: TableDifference): string[] {
