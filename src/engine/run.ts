@@ -118,7 +118,7 @@ async function notRun(
 ): Promise<RunResult> {
   const { run, actor, startedAt, due, missed = 0 } = request;
   const busy = fault.code === 'LOCK_BUSY';
-  const error = busy ? new BackupError('SKIPPED', `another process is running the job ${job.name}`) : fault;
+  const error = busy ? new BackupError('SKIPPED', `another run of the job ${job.name} is under way`) : fault;
   const outcome = busy ? 'skipped' : fault.code === 'CANCELLED' ? 'cancelled' : 'failed';
   // A cancelled one has not answered its due time, which is made up for later.
   const identity = identityOf(job.name, outcome === 'cancelled' ? { ...request, due: undefined } : request);
