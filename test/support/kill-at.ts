@@ -49,15 +49,20 @@ function patchWrite(target: Patchable, name: string): void {
   const original = target[name];
   if (original === undefined) throw new Error(`a file handle has no ${name}`);
   target[name] = function (this: FileHandle, ...args: never[]) {
-    const [payload] = args as unknown[];
-    const bytes = Array.isArray(payload)
-      ? Buffer.concat(payload as Buffer[])
-      : Buffer.from(payload as string | Buffer);
+    const bytes = bytesOf(name, args);
     beforeChange(`${name} of ${bytes.length} bytes`, () => {
       writeSync(this.fd, bytes.subarray(0, Math.floor(bytes.length / 2)));
     });
     return original.apply(this, args);
   };
+}
+
+/** What a call writes: of `write` the part of the buffer that it names. */
+function bytesOf(name: string, [payload, offset, length]: unknown[]): Buffer {
+  if (Array.isArray(payload)) return Buffer.concat(payload as Buffer[]);
+  const bytes = Buffer.from(payload as string | Buffer);
+  if (name !== 'write' || typeof offset !== 'number') return bytes;
+  return bytes.subarray(offset, typeof length === 'number' ? offset + length : undefined);
 }
 
 function isWriting(flags: unknown): boolean {
