@@ -9,6 +9,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Many of these tests mostly wait for processes; by itself vitest leaves a core of two idle.
     maxWorkers: 2,
+    globalSetup: ['test/support/build-program.ts'],
     projects: [
       {
         extends: true,
@@ -16,7 +17,11 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'postgres', include: REAL_POSTGRES, globalSetup: ['test/support/require-postgres.ts'] },
+        test: {
+          name: 'postgres',
+          include: REAL_POSTGRES,
+          globalSetup: ['test/support/build-program.ts', 'test/support/require-postgres.ts'],
+        },
       },
     ],
   },

@@ -1,6 +1,6 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { App } from '../../src/compose.ts';
 import { newRunId } from '../../src/engine/journaling.ts';
 import { prune } from '../../src/engine/prune.ts';
@@ -14,6 +14,9 @@ const KILL_AT = join(ROOT, 'test/support/kill-at.ts');
 const STEPS_MAX = 200;
 /** Runs side by side, each on a location of its own. */
 const LANES = 3;
+/** Each test is as many processes as there are steps; this is for machines that are slow. */
+vi.setConfig({ testTimeout: 240_000 });
+
 const forever = new AbortController().signal;
 
 /** A location with three backups, of which `prune` removes the oldest. */

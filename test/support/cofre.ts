@@ -5,7 +5,8 @@ import { cleanEnv } from '../../tools/cluster-keeper.ts';
 import { InVain, waitFor } from './wait-for.ts';
 
 export const ROOT = join(import.meta.dirname, '../..');
-export const MAIN = join(ROOT, 'src/main.ts');
+/** The bundle that `build-program.ts` made. */
+export const MAIN = process.env['COFRE_TEST_MAIN'] ?? '';
 /** Compiled once for the hundreds of processes that the tests start. */
 const COMPILE_CACHE = join(ROOT, 'node_modules/.cache/cofre-tests');
 /** Below the time that a test has. */
