@@ -1,5 +1,6 @@
 import type { App, Overrides } from './compose.ts';
 import { composeJobs, cronOf, policiesOf } from './compose-jobs.ts';
+import { composeNotifications, openSubscribers } from './compose-notify.ts';
 import type { Config } from './config/config.ts';
 import { AskedWork } from './daemon/asked-work.ts';
 import { runDaemon } from './daemon/daemon.ts';
@@ -51,6 +52,10 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
   const access = new Access(tokens, (address, why) =>
     log.warn({ step: 'http', address }, `a request from ${address} was refused: ${why}`),
   );
+  const notifications = composeNotifications(app, log, () =>
+    // What runs now may make up for what is missing, and says so when it does not.
+    status.overdue(jobs).filter(({ job }) => !scheduler.running().has(job)),
+  );
   let ready = false;
   events.configLoaded();
 
@@ -98,6 +103,7 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
       app.restoring.configure(config);
       scheduler.replaceTasks(tasksOf(app, board, config, jobs));
       queue.setConcurrency(config.concurrency);
+      notifications.reconfigure(async () => openSubscribers(next));
       events.configReloaded(jobs.map(({ job }) => job.name));
     } catch (error) {
       events.configRefused(toBackupError(error));
@@ -114,7 +120,7 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
           log,
           systemd,
           http,
-          services: [scheduler, asked, new IndexPublisher(app.index, events)],
+          services: [scheduler, asked, new IndexPublisher(app.index, events), notifications],
           onReady: (now) => {
             ready = now;
           },

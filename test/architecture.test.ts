@@ -28,6 +28,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   engine: ['engine', 'catalogue', 'domain', 'lib'],
   daemon: ['daemon', 'engine', 'catalogue', 'domain', 'lib'],
   http: ['http', 'engine', 'catalogue', 'domain', 'lib'],
+  notify: ['notify', 'engine', 'catalogue', 'domain', 'lib'],
   cli: ['cli', 'top', 'config', 'daemon', 'http', 'engine', 'catalogue', 'domain', 'lib'],
 };
 const LAYERS = Object.keys(MAY_IMPORT);

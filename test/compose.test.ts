@@ -42,6 +42,7 @@ async function config(facts: Partial<Config> = {}): Promise<Config> {
       trustedProxies: [],
       restoreTargets: [],
     },
+    notify: [],
     ...facts,
   };
 }

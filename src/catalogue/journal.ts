@@ -3,8 +3,12 @@ import { toBackupError } from '../domain/errors.ts';
 import { Histories } from '../domain/job-history.ts';
 import { type JournalEntry, parseJournalLine } from '../domain/journal-entry.ts';
 import { linesBackwards } from '../lib/lines-backwards.ts';
+import { linesForwards } from '../lib/lines-forwards.ts';
 import { openOwnFile } from '../lib/owned-file.ts';
 import { adoptFile, type Owner } from '../lib/ownership.ts';
+
+/** @param isRecorded false for one that could not be written and counts for this process only. */
+export type JournalListener = (entry: JournalEntry, isRecorded: boolean) => void;
 
 const READ_BYTES = 1024 * 1024;
 const NEWLINE = 0x0a;
@@ -24,7 +28,7 @@ export class Journal {
   /** Reads follow one another, or two at once would take in the same lines twice. */
   #reading: Promise<void> = Promise.resolve();
   #silent = false;
-  readonly #listeners: ((entry: JournalEntry) => void)[] = [];
+  readonly #listeners: JournalListener[] = [];
 
   constructor(path: string, owner: Owner) {
     this.#path = path;
@@ -32,7 +36,7 @@ export class Journal {
   }
 
   /** Called once for each entry in order, those of other processes too, as `refresh` meets them. */
-  onEntry(listener: (entry: JournalEntry) => void): void {
+  onEntry(listener: JournalListener): void {
     this.#listeners.push(listener);
   }
 
@@ -55,6 +59,19 @@ export class Journal {
     }
   }
 
+  /** Entries with the oldest first, from a place that an earlier reading told; `place` is where the next begins. */
+  async *forwards(from: number): AsyncGenerator<{ entry: JournalEntry; place: number }, void, undefined> {
+    for await (const { line, end } of linesForwards(this.#path, from)) {
+      const entry = parseJournalLine(line);
+      if (entry !== undefined) yield { entry, place: end };
+    }
+  }
+
+  /** Where an entry that is written next will begin; 0 where there is no journal yet. */
+  async end(): Promise<number> {
+    return (await stat(this.#path).catch(() => undefined))?.size ?? 0;
+  }
+
   /** Lines that were no entries, as of the last refresh: torn by a crash, or written by something else. */
   get tornLines(): number {
     return this.#torn + (this.#read_bytes < this.#size_bytes ? 1 : 0);
@@ -68,7 +85,7 @@ export class Journal {
     try {
       await this.#write(entry);
     } catch (error) {
-      this.#count(entry);
+      this.#count(entry, false);
       throw toBackupError(error, `writing to ${this.#path}`);
     }
     await this.refresh();
@@ -139,13 +156,13 @@ export class Journal {
       this.#torn += 1;
       return;
     }
-    this.#count(entry);
+    this.#count(entry, true);
   }
 
-  #count(entry: JournalEntry): void {
+  #count(entry: JournalEntry, isRecorded: boolean): void {
     this.#histories.add(entry);
     if (this.#silent) return;
-    for (const listener of this.#listeners) listener(entry);
+    for (const listener of this.#listeners) listener(entry, isRecorded);
   }
 }
 

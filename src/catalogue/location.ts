@@ -15,9 +15,9 @@ export const LOCK_SETTLE_MS = 1_000;
 
 /**
  * `daemon` for its lifetime, `job.<job>` for a run of the job, `run.<source>` while capturing, `catalogue` for
- * the moment of a change.
+ * the moment of a change, `notify` while telling what the journal says.
  */
-export type LockName = 'daemon' | 'catalogue' | `job.${string}` | `run.${string}`;
+export type LockName = 'daemon' | 'catalogue' | 'notify' | `job.${string}` | `run.${string}`;
 
 /** Below the location. */
 const DIRECTORIES = ['database', 'files', 'manifests', '.locks'] as const;
@@ -101,6 +101,11 @@ export class Location {
     } catch (error) {
       throw unusable(this.root, error, 'read');
     }
+  }
+
+  /** What was told to whom. */
+  get notifications(): string {
+    return join(this.root, 'notifications.json');
   }
 
   archivePath(type: ArchiveType, filename: string): string {

@@ -211,7 +211,17 @@ export function createProgram(
   command('schema', 'print its JSON Schema', config).action((flags: CommonFlags) =>
     run(flags, async () => (await import('./commands/config-schema.ts')).configSchema(), quiet),
   );
-  for (const each of [...program.commands, ...catalogue.commands, ...config.commands])
+  const notify = program.command('notify').description('about the notifications');
+  command('test', 'send one message to each notifier, or to those named', notify)
+    .argument('[name...]')
+    .action((names: string[], flags: CommonFlags) =>
+      run(
+        flags,
+        async (session) => (await import('./commands/notify-test.ts')).notifyTest(session, names),
+        quiet,
+      ),
+    );
+  for (const each of [...program.commands, ...catalogue.commands, ...config.commands, ...notify.commands])
     each.exitOverride().configureOutput({ writeErr: () => undefined });
   return program;
 }

@@ -1,5 +1,6 @@
 import type { Job } from '../domain/job.ts';
 import type { Root } from '../domain/manifest.ts';
+import type { Topic } from '../domain/notice.ts';
 import type { RetentionPolicy } from '../domain/retention.ts';
 import type { Scope } from '../domain/scopes.ts';
 
@@ -23,6 +24,8 @@ export interface Config {
   scrub?: ScrubConfig;
   scratch: ScratchConfig;
   http: HttpConfig;
+  /** In the order of the file; their names differ. */
+  notify: NotifierConfig[];
 }
 
 /** A job as the engine knows it, but with the description of its sources in place of the sources. */
@@ -115,3 +118,42 @@ export interface TokenConfig {
 
 /** A URI is a resolved secret: never log it. A directory is absolute. */
 export type RestoreTargetConfig = { name: string; url: string } | { name: string; directory: string };
+
+export type NotifierConfig = EmailConfig | WebhookConfig | HealthchecksConfig;
+
+interface AnyNotifierConfig {
+  name: string;
+  on: Topic[];
+  /** Names of jobs; all, and the maintenance too, when absent. */
+  jobs?: string[];
+  repeat_ms: number;
+}
+
+export interface EmailConfig extends AnyNotifierConfig {
+  type: 'email';
+  host: string;
+  port: number;
+  tls: 'starttls' | 'implicit' | 'none';
+  /** Absolute: certificates to trust beside none other. */
+  ca?: string;
+  user?: string;
+  /** The resolved secret: never log it. */
+  password?: string;
+  from: string;
+  to: string[];
+}
+
+export interface WebhookConfig extends AnyNotifierConfig {
+  type: 'webhook';
+  /** Resolved secrets, all three: never log them. */
+  url: string;
+  secret?: string;
+  token?: string;
+  format: 'json' | 'slack' | 'ntfy';
+}
+
+export interface HealthchecksConfig extends AnyNotifierConfig {
+  type: 'healthchecks';
+  /** The resolved secret: never log it. */
+  url: string;
+}

@@ -7,7 +7,7 @@ import { type ConfigFault, formatPath, type KeyPath, show } from './faults.ts';
 
 const SINGLE_STREAM: readonly unknown[] = ['plain', 'custom'];
 
-interface RawSource {
+export interface RawSource {
   path: KeyPath;
   source: Record<string, unknown>;
 }
@@ -32,13 +32,21 @@ export function rawScratch(root: unknown): RawSource {
 
 /** The tokens and restore targets of the API, as far as the file has the right shape. */
 export function rawHttp(root: unknown): { tokens: RawSource[]; restoreTargets: RawSource[] } {
-  const http = asRecord(asRecord(root).http);
-  const entries = (key: 'tokens' | 'restoreTargets'): RawSource[] => {
-    const list = http[key];
-    if (!Array.isArray(list)) return [];
-    return list.map((entry: unknown, index) => ({ path: ['http', key, index], source: asRecord(entry) }));
+  const { tokens, restoreTargets } = asRecord(asRecord(root).http);
+  return {
+    tokens: entries(['http', 'tokens'], tokens),
+    restoreTargets: entries(['http', 'restoreTargets'], restoreTargets),
   };
-  return { tokens: entries('tokens'), restoreTargets: entries('restoreTargets') };
+}
+
+/** The notifiers, as far as the file has the right shape. */
+export function rawNotify(root: unknown): RawSource[] {
+  return entries(['notify'], asRecord(root).notify);
+}
+
+function entries(path: KeyPath, list: unknown): RawSource[] {
+  if (!Array.isArray(list)) return [];
+  return list.map((entry: unknown, index) => ({ path: [...path, index], source: asRecord(entry) }));
 }
 
 /** Source names used twice, member names used twice within a files source, and parallel dumps of one stream. */
@@ -116,6 +124,6 @@ export function memberNameOf(path: string, directory: string): string {
   return basename(resolve(directory, path));
 }
 
-function asRecord(value: unknown): Record<string, unknown> {
+export function asRecord(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }

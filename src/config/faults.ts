@@ -91,6 +91,6 @@ export function showKey(key: string): string {
 export const HIDDEN = '<hidden>';
 const SHOWN_LENGTH = 80;
 /** Below these a value is, or may hold, a secret: `hooks` are command lines. */
-const SECRET_KEYS = ['url', 'hooks', 'token'];
+const SECRET_KEYS = ['url', 'hooks', 'token', 'secret', 'password'];
 /** A URI or connection string that strayed to another key. */
 const MAY_HOLD_SECRET = /:\/\/|(?:password|passwd|secret|token)\s*[=:]/i;

@@ -4,7 +4,7 @@ import { configKeys } from './json-schema.ts';
 import { suggest } from './suggest.ts';
 
 /** Keys of things that are planned: refused, so that nobody believes a backup is encrypted that is not. */
-const NOT_BUILT_KEYS = ['encryption', 'notify'];
+const NOT_BUILT_KEYS = ['encryption'];
 
 type Issue = z.core.$ZodIssue;
 

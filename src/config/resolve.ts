@@ -16,6 +16,7 @@ import type {
 import { memberNameOf } from './cross-checks.ts';
 import { formatPath } from './faults.ts';
 import type { HttpInput } from './http-schema.ts';
+import { resolveNotify } from './resolve-notify.ts';
 import type { CompressionInput, ConfigInput, JobInput } from './schema.ts';
 import type { DirectoryInput, FilesInput, PostgresInput, SourceInput } from './source-schema.ts';
 
@@ -40,6 +41,7 @@ export function resolveConfig(input: ConfigInput, surroundings: Surroundings): C
     ...(scrub === undefined ? {} : { scrub }),
     scratch: resolveScratch(input.scratch, surroundings),
     http: resolveHttp(input.http, surroundings),
+    notify: resolveNotify(input.notify, surroundings),
   };
 }
 

@@ -22,6 +22,7 @@ import {
   timezone,
 } from './leaves.ts';
 import { httpSchema } from './http-schema.ts';
+import { notifySchema } from './notify-schema.ts';
 import { NAME_ALLOWED, secretSchema, sourceSchema } from './source-schema.ts';
 
 // zod would compile code for each part of a schema, which is worth it for more than the one document there is.
@@ -235,6 +236,7 @@ export const configSchema = section(
     anomaly: anomalySchema.optional().describe(ANOMALY_DESCRIPTION),
     scratch: scratchSchema.prefault({}).describe('Where drills are done.'),
     http: httpSchema.prefault({}).describe('Where health, metrics and the API are served, and to whom.'),
+    notify: notifySchema.default([]).describe('Who is told of failures and other events, and how.'),
   },
   'an object',
 );

@@ -3,7 +3,9 @@ import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { rawHttp, rawScratch, rawSources } from './cross-checks.ts';
 import type { Environment } from './environment.ts';
-import { type ConfigFault, formatPath, HIDDEN, type KeyPath } from './faults.ts';
+import { type ConfigFault, formatPath, HIDDEN } from './faults.ts';
+import { notifySecrets } from './notify-secrets.ts';
+import { type Found, REFERENCES, type SecretHolder, type SecretKind } from './secret-kind.ts';
 import {
   isPostgresUrl,
   isToken,
@@ -26,21 +28,7 @@ export interface ResolvedSecrets {
   warnings: string[];
 }
 
-/** A secret as it was found, or why it was not. */
-type Found = { ok: true; value: string; warning?: string } | { ok: false; reason: string };
-
-/** What a kind of secret has to be. */
-interface Kind {
-  key: string;
-  schema: typeof secretSchema;
-  allowed: string;
-  check: (found: Found) => Found;
-  isPlain: (text: string) => boolean;
-  plainWarning: string;
-}
-
-const REFERENCES = 'use {"env": …}, {"file": …} or {"credential": …}';
-const URL: Kind = {
+const URL: SecretKind = {
   key: 'url',
   schema: secretSchema,
   allowed: URL_ALLOWED,
@@ -48,7 +36,7 @@ const URL: Kind = {
   isPlain: holdsPassword,
   plainWarning: `a password in plain text in the configuration; ${REFERENCES}`,
 };
-const TOKEN: Kind = {
+const TOKEN: SecretKind = {
   key: 'token',
   schema: tokenSchema,
   allowed: TOKEN_TEXT_ALLOWED,
@@ -58,8 +46,8 @@ const TOKEN: Kind = {
 };
 
 /**
- * The connection URI of every source, of the scratch server and of the targets of restores, and the tokens of the
- * API, as far as they have the right shape; relative paths are below `directory`.
+ * The connection URI of every source, of the scratch server and of the targets of restores, the tokens of the API,
+ * and the addresses, passwords and tokens of notifiers, as far as they have the right shape; relative paths are below `directory`.
  */
 export async function resolveSecrets(
   root: unknown,
@@ -96,19 +84,20 @@ export async function resolveSecrets(
   return { values, faults, warnings };
 }
 
-function holdersOf(root: unknown): { path: KeyPath; value: unknown; kind: Kind }[] {
+function holdersOf(root: unknown): SecretHolder[] {
   const { tokens, restoreTargets } = rawHttp(root);
   const sources = rawSources(root).filter(({ source }) => source.type === 'postgres');
   const urls = [...sources, rawScratch(root), ...restoreTargets];
   return [
     ...urls.map(({ path, source }) => ({ path, value: source.url, kind: URL })),
     ...tokens.map(({ path, source }) => ({ path, value: source.token, kind: TOKEN })),
+    ...notifySecrets(root),
   ];
 }
 
 async function find(
   secret: SecretInput,
-  { isPlain, plainWarning }: Kind,
+  { isPlain, plainWarning }: SecretKind,
   directory: string,
   environment: Environment,
 ): Promise<Found> {

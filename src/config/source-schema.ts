@@ -18,7 +18,7 @@ export function isPostgresUrl(value: string): boolean {
 }
 
 /** A reference to a secret, or `plain`: the secret itself. */
-function secret(plain: z.ZodString, allowed: string) {
+export function secretOf(plain: z.ZodString, allowed: string) {
   return z.union(
     [
       plain,
@@ -52,7 +52,7 @@ function secret(plain: z.ZodString, allowed: string) {
   );
 }
 
-export const secretSchema = secret(matching(POSTGRES_URI_START, SECRET_ALLOWED), SECRET_ALLOWED);
+export const secretSchema = secretOf(matching(POSTGRES_URI_START, SECRET_ALLOWED), SECRET_ALLOWED);
 
 /** Printable ASCII without spaces, as it goes into a header. */
 const TOKEN_PATTERN = /^[!-~]{20,512}$/;
@@ -63,7 +63,7 @@ export function isToken(value: string): boolean {
   return TOKEN_PATTERN.test(value);
 }
 
-export const tokenSchema = secret(matching(TOKEN_PATTERN, TOKEN_ALLOWED), TOKEN_ALLOWED);
+export const tokenSchema = secretOf(matching(TOKEN_PATTERN, TOKEN_ALLOWED), TOKEN_ALLOWED);
 
 /** A reference to a secret, or the secret itself in plain text. */
 export type SecretInput = z.infer<typeof secretSchema>;

@@ -2,6 +2,7 @@ import { crossCheck } from './cross-checks.ts';
 import { type ConfigFault, type KeyPath, valueAt } from './faults.ts';
 import { checkHttp } from './http-checks.ts';
 import { faultsOfIssues } from './issues.ts';
+import { checkNotify } from './notify-checks.ts';
 import { type ConfigInput, configSchema, jobSchema } from './schema.ts';
 
 export interface Validated {
@@ -12,7 +13,7 @@ export interface Validated {
 
 /** Holds a document against the schema and the rules between its values; relative paths are below `directory`. */
 export function validate(root: unknown, directory: string): Validated {
-  const names = [...crossCheck(root, directory), ...checkHttp(root)];
+  const names = [...crossCheck(root, directory), ...checkHttp(root), ...checkNotify(root)];
   const parsed = configSchema.safeParse(root);
   if (parsed.success) return { input: parsed.data, faults: names };
   const { issues } = parsed.error;

@@ -49,6 +49,8 @@ export const ERROR_CODES = {
   NOT_PROVABLE: 'This machine lacks what the drill of an archive needs.',
   DRILL_UNCONFINED: 'What a drill restores would run as the user that owns the backups.',
   DRILL_FAILED: 'A drill found that an archive does not restore to what was recorded of it.',
+  OVERDUE: 'A job is overdue: a due time has passed and no run has succeeded since.',
+  NOTIFY_FAILED: 'A notification could not be sent.',
   ADDRESS_IN_USE: 'The address of the HTTP server is taken or not of this machine.',
   INTERNAL: 'A fault in cofre itself.',
 } as const;

@@ -9,6 +9,7 @@ import type {
   Root,
   TableContents,
 } from './manifest.ts';
+import type { Notice } from './notice.ts';
 
 /** Raw bytes in order. Its end means success: a producer that failed makes the iteration throw. */
 export type ByteStream = AsyncIterable<Buffer>;
@@ -164,6 +165,14 @@ export interface Clock {
    * step of the clock is noticed within 30 s: whoever sleeps looks at the time again.
    */
   sleepUntil(at: Date, signal: AbortSignal): Promise<void>;
+}
+
+/** Tells people or programs elsewhere. */
+export interface Notifier {
+  /** Unique within the configuration. */
+  readonly id: string;
+  /** Makes one attempt. Throws NOTIFY_FAILED when it was not taken; no message of it holds a secret or a URL. */
+  notify(notice: Notice, signal: AbortSignal): Promise<void>;
 }
 
 /** `run` settles only once everything it started has stopped. */

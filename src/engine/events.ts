@@ -31,6 +31,7 @@ export const STEPS = [
   'schedule',
   'reload',
   'http',
+  'notify',
   'run',
 ] as const;
 export type Step = (typeof STEPS)[number];

@@ -92,6 +92,11 @@ export class Metrics {
     'The recovery time that the latest proof of the source measured.',
     ['source'],
   );
+  readonly notifications = this.#counter(
+    'cofre_notifications_total',
+    'Notifications by result: sent, or failed when every attempt did.',
+    ['notifier', 'result'],
+  );
   readonly runsInProgress = this.#gauge('cofre_runs_in_progress', 'Runs under way in this process.');
   readonly errors = this.#counter('cofre_errors_total', 'Errors by the step they befell.', ['step']);
 

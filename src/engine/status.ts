@@ -62,6 +62,16 @@ export class Status {
     };
   }
 
+  /** The jobs that are overdue, with the oldest due time that no success has followed. */
+  overdue(jobs: readonly ScheduledJob[]): { job: string; since: string }[] {
+    const now = this.#context.clock.now();
+    return jobs.flatMap((scheduled) => {
+      const history = this.#context.journal.histories.of(scheduled.job.name);
+      const since = this.#overdueSince(scheduled, history, now);
+      return since === undefined ? [] : [{ job: scheduled.job.name, since: since.toISOString() }];
+    });
+  }
+
   /** Sets every gauge that is derived from the location, so that a scrape is right also after a restart. */
   async updateGauges(jobs: readonly ScheduledJob[]): Promise<void> {
     const metrics = this.#metrics;

@@ -69,6 +69,8 @@ export const STATUS_OF = {
   NOT_PROVABLE: 501,
   DRILL_UNCONFINED: 501,
   DRILL_FAILED: 422,
+  OVERDUE: 500,
+  NOTIFY_FAILED: 500,
   ADDRESS_IN_USE: 500,
   INTERNAL: 500,
 } as const satisfies Record<ErrorCode, number>;

@@ -11,7 +11,7 @@ const DURATION = 'a whole number and one of ms, s, m, h, d, such as "90s" or "6h
 const JOB_KEYS =
   'enabled, schedule, timezone, sources, compression, timeout, retries, jitter, catchUp, grace, verify, hooks, retention, anomaly, drill';
 const TOP_KEYS =
-  '$schema, enabled, timezone, location, jobs, compression, timeout, retries, jitter, catchUp, grace, verify, concurrency, requireMount, retention, scrub, anomaly, scratch, http';
+  '$schema, enabled, timezone, location, jobs, compression, timeout, retries, jitter, catchUp, grace, verify, concurrency, requireMount, retention, scrub, anomaly, scratch, http, notify';
 
 /** The valid configuration with more keys at the top, in the job, or in the first or second source. */
 function configWith(more: { top?: object; job?: object; postgres?: object; files?: object }) {
@@ -317,7 +317,6 @@ describe('Encryption settings silently ignored', () => {
   test.each([
     ['encryption', { top: { encryption: { recipients: ['age1x'] } } }, TOP_KEYS],
     ['jobs.app.encryption', { job: { encryption: { passphrase: 'x' } } }, JOB_KEYS],
-    ['notify', { top: { notify: [] } }, TOP_KEYS],
   ])('a setting for something not built is refused: %s', async (path, more, allowed) => {
     const key = path.split('.').at(-1);
     expect(await faultLines(configWith(more))).toEqual([

@@ -128,6 +128,7 @@ test('every default is filled in', async () => {
       trustedProxies: [],
       restoreTargets: [],
     },
+    notify: [],
   });
 });
 

@@ -12,6 +12,7 @@ import type { Answer, ExitStatus } from '../answer.ts';
 import { openProgress, stepProgress } from '../progress.ts';
 import { publishIndex } from '../publish-index.ts';
 import type { Session } from '../session.ts';
+import { telling } from '../telling.ts';
 
 /** `cofre backup [JOB…]`: runs the named jobs now, or every enabled one. */
 export async function backup(session: Session, names: readonly string[]): Promise<Answer> {
@@ -21,7 +22,7 @@ export async function backup(session: Session, names: readonly string[]): Promis
   const { context } = app;
   const jobs = chooseJobs(app.jobs, names);
   const runs: RunResult[] = [];
-  {
+  await telling(session, app, async () => {
     using progress = openProgress(!session.json);
     const tell = stepProgress(progress);
     const onProgress = ({ source, step, bytes, total_bytes }: RunProgress) => {
@@ -35,8 +36,8 @@ export async function backup(session: Session, names: readonly string[]): Promis
       const { actor, signal } = session;
       runs.push(await runJob(context, job, { run, startedAt, trigger: 'cli', actor, onProgress }, signal));
     }
-  }
-  await publishIndex(app);
+    await publishIndex(app);
+  });
   const status = worst(runs.map(({ outcome }) => STATUS_OF[outcome]));
   return { status, json: { success: status === 0, runs }, text: runs.map(describeRun).join('\n') };
 }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Job } from '../../domain/job.ts';
 import type { Finding } from '../../domain/ports.ts';
 import { composeJobs } from '../../compose-jobs.ts';
+import { checkNotifiers } from '../../compose-notify-check.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { toBackupError } from '../../domain/errors.ts';
 import { checkDrills, checkLocation, checkSources, faultFinding } from '../../engine/check.ts';
@@ -24,6 +25,7 @@ export async function check(session: Session): Promise<Answer> {
     ...(await locationFindings(session, loaded, jobs)),
     ...(await checkSources(jobs, session.signal)),
     ...(await certificateFindings(loaded)),
+    ...checkNotifiers(loaded.config),
   ];
   const ok = findings.every(({ severity }) => severity !== 'error');
   return { status: ok ? 0 : 1, json: { ok, findings }, text: describe(findings, ok) };

@@ -9,6 +9,7 @@ import type { Answer, ExitStatus } from '../answer.ts';
 import { openProgress, stepProgress } from '../progress.ts';
 import { publishIndex } from '../publish-index.ts';
 import type { Session } from '../session.ts';
+import { telling } from '../telling.ts';
 
 export interface DrillFlags {
   all?: boolean;
@@ -34,11 +35,13 @@ export async function drill(
     : [...filenames, ...latest.map((source) => nameNewestVerified(context, source))];
   // A name mistyped is told before hours are spent on the others.
   for (const filename of chosen) await context.catalogue.read(filename);
-  const results = await withProgress(session, async (onProgress) => {
-    const { actor, signal } = session;
-    const request = { task: DRILL_TASK, filenames: chosen, trigger: 'cli' as const, actor, onProgress };
-    return await drillAll(context, request, signal);
-  });
+  const results = await telling(session, app, () =>
+    withProgress(session, async (onProgress) => {
+      const { actor, signal } = session;
+      const request = { task: DRILL_TASK, filenames: chosen, trigger: 'cli' as const, actor, onProgress };
+      return await drillAll(context, request, signal);
+    }),
+  );
   await publishIndex(app);
   return { status: worst(results), json: { results }, text: describe(results) };
 }

@@ -2,6 +2,7 @@ import { prune as pruneAll, type PruneResult } from '../../engine/prune.ts';
 import type { Answer } from '../answer.ts';
 import { publishIndex } from '../publish-index.ts';
 import type { Session } from '../session.ts';
+import { telling } from '../telling.ts';
 
 export interface PruneFlags {
   dryRun?: boolean;
@@ -16,7 +17,9 @@ export async function prune(
   const app = await session.open({ write: !dryRun });
   const { actor, signal } = session;
   const { policyOf } = app;
-  const result = await pruneAll(app.context, { policyOf, dryRun, force, trigger: 'cli', actor }, signal);
+  const work = async () =>
+    await pruneAll(app.context, { policyOf, dryRun, force, trigger: 'cli', actor }, signal);
+  const result = dryRun ? await work() : await telling(session, app, work);
   if (!dryRun) await publishIndex(app);
   return {
     status: result.errors.length === 0 ? 0 : 1,
