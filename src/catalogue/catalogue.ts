@@ -239,7 +239,7 @@ export class Catalogue {
       this.#loaded.delete(filename);
       changed = true;
     }
-    for (const name of names) changed = this.#load(name) || changed;
+    for (const name of names) changed = this.#load(directory, name) || changed;
     if (changed) {
       this.#generation += 1;
       this.#sorted = undefined;
@@ -248,9 +248,10 @@ export class Catalogue {
   }
 
   /** Returns whether the file differs from what was loaded of it. */
-  #load(name: string): boolean {
+  #load(directory: string, name: string): boolean {
     const filename = name.slice(0, -MANIFEST_SUFFIX.length);
-    const path = join(this.#location.manifests, name);
+    // Not by `join`, which takes half as long as reading the file.
+    const path = `${directory}/${name}`;
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats === undefined) return this.#loaded.delete(filename);
     const known = this.#loaded.get(filename);

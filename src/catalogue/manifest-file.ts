@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { parseArchiveName } from '../domain/archive-name.ts';
 import { BackupError } from '../domain/errors.ts';
 import type { Manifest } from '../domain/manifest.ts';
@@ -13,7 +12,7 @@ export function formatManifest(manifest: Manifest): string {
 }
 
 /**
- * A manifest from the text of `<filename>.json` in the location `root`. Its `filepath` is derived, never
+ * A manifest from the text of `<filename>.json` in the location `root`, an absolute path. Its `filepath` is derived, never
  * trusted. Throws MANIFEST_CORRUPT when the text is no manifest, or that of another archive.
  */
 export function parseManifest(text: string, filename: string, root: string): Manifest {
@@ -31,7 +30,7 @@ export function parseManifest(text: string, filename: string, root: string): Man
   ) {
     throw corrupt(filename, 'its source, type or timestamp is not that of its filename');
   }
-  return { ...manifest, filepath: join(root, name.type, filename) };
+  return { ...manifest, filepath: `${root === '/' ? '' : root}/${name.type}/${filename}` };
 }
 
 function asManifest(json: unknown, filename: string): Manifest {

@@ -47,8 +47,8 @@ function listOf(check: Check): Check {
 
 /** With a check for each field of the type, so that none is forgotten when one is added. */
 function record<T>(fields: { readonly [K in keyof Required<T>]: Check }): Check {
-  const checks = Object.entries<Check>(fields);
-  return (value) => isObject(value) && checks.every(([name, check]) => check(value[name]));
+  const checks = Object.entries<Check>(fields).map(([name, check]) => ({ name, check }));
+  return (value) => isObject(value) && checks.every(({ name, check }) => check(value[name]));
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -33,13 +33,13 @@ export function choice<const T extends readonly string[]>(
 /** A whole number within a range. */
 export function count(min: number, max: number): z.ZodInt {
   const allowed = `a whole number from ${min} to ${max}`;
-  return z.int(allowed).min(min, allowed).max(max, allowed);
+  return z.int(allowed).check(z.gte(min, allowed), z.lte(max, allowed));
 }
 
 /** Part of a whole: more than 0, at most 1. */
 export function fraction(): z.ZodNumber {
   const allowed = 'a number above 0 and up to 1';
-  return z.number(allowed).gt(0, allowed).lte(1, allowed);
+  return z.number(allowed).check(z.gt(0, allowed), z.lte(1, allowed));
 }
 
 /** Text that is not empty and without NUL, which no path, argument or environment can hold. */

@@ -32,7 +32,7 @@ const DEFAULT_PRUNE_SCHEDULE = '30 3 * * *';
 
 const COMPRESSION_ALLOWED = `${COMPRESSION_TYPES.map((type) => JSON.stringify(type)).join(', ')}, or {"type": …, "level": …}`;
 
-function compression() {
+function makeCompression() {
   const type = <T extends string>(name: T) => z.literal(name).describe('The kind of compression.');
   return z.union(
     [
@@ -69,6 +69,8 @@ function compression() {
     COMPRESSION_ALLOWED,
   );
 }
+
+const compressionSchema = makeCompression();
 
 const argv = (when: string) =>
   list(
@@ -176,7 +178,7 @@ export const jobSchema = section(
     sources: list(sourceSchema, 'an array of at least one source').describe(
       'What to back up, in this order.',
     ),
-    compression: compression().optional().describe('How to compress the archives.'),
+    compression: compressionSchema.optional().describe('How to compress the archives.'),
     timeout: duration(1).optional().describe('How long a run may take.'),
     retries: count(0, 100).optional().describe('How often to try again after a connection fault.'),
     jitter: duration(0).optional().describe('Delay each start by a random time up to this.'),
@@ -210,7 +212,7 @@ export const configSchema = section(
     jobs: z
       .record(matching(SOURCE_NAME, NAME_ALLOWED), jobSchema, 'an object of jobs by name')
       .describe('The jobs, by name.'),
-    compression: compression().default('gzip').describe(describe(topShape.compression)),
+    compression: compressionSchema.default('gzip').describe(describe(topShape.compression)),
     timeout: duration(1).default('6h').describe(describe(topShape.timeout)),
     retries: count(0, 100).default(2).describe(describe(topShape.retries)),
     jitter: duration(0).default('0s').describe(describe(topShape.jitter)),

@@ -63,7 +63,8 @@ export function parseTimestamp(timestamp: string): Date | undefined {
   if (match === null) return undefined;
   const [, year, month, day, hour, minute, second] = match;
   const at = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
-  return Number.isNaN(at.getTime()) || formatTimestamp(at) !== timestamp ? undefined : at;
+  // Of a day that the month does not have, and of hour 24, Date makes another day; all else it refuses.
+  return at.getUTCDate() === Number(day) ? at : undefined;
 }
 
 function keyOf<K extends string>(table: Record<K, string>, value: string | undefined): K | undefined {
