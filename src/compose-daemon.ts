@@ -41,6 +41,8 @@ export interface RunningDaemon {
 /** The daemon of an app, with the adapters of the machine: HTTP, systemd. */
 export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}): RunningDaemon {
   const { context, metrics, status, events } = app;
+  // Commands end before anybody asks them for metrics.
+  context.journal.onEntry((entry) => events.journaled(entry));
   const systemd = new SystemdNotifier(process.env, ({ message }) => log.warn({ step: 'systemd' }, message));
   const queue = new RunQueue(app.config.concurrency);
   const board = new RunBoard(context.journal);

@@ -62,7 +62,6 @@ export async function composeApp(
   const journal = new Journal(location.journal, location.owner);
   const metrics = new Metrics();
   const events = new Events(log, metrics);
-  journal.onEntry((entry) => events.journaled(entry));
   const inspectors = new Inspectors(config);
   const restoring = new Restoring(config);
   const context: EngineContext = {

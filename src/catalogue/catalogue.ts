@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, statSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { archiveKey, parseArchiveName } from '../domain/archive-name.ts';
@@ -6,26 +6,15 @@ import { BackupError, toBackupError } from '../domain/errors.ts';
 import { ARCHIVE_TYPES, type Manifest, type ManifestSummary } from '../domain/manifest.ts';
 import type { Store } from '../domain/ports.ts';
 import { renameDurably, syncDirectory, writeAtomically } from '../lib/atomic-file.ts';
+import { Additions } from './additions.ts';
 import type { Location } from './location.ts';
-import { formatManifest, readManifest, readManifestSync } from './manifest-file.ts';
+import { formatManifest, MANIFEST_SUFFIX, readManifest } from './manifest-file.ts';
+import { ManifestView } from './manifest-view.ts';
 
-const MANIFEST_SUFFIX = '.json';
 const DELETING_SUFFIX = '.json.deleting';
-/** A directory changed this recently may change again within the same tick of its mtime. */
-const RACY_MS = 100;
-/** cofre changes manifests by renaming, which shows in the directory; a hand that edits one in place does not. */
-const IN_PLACE_MS = 10_000;
-
-interface Loaded {
-  summary: ManifestSummary | undefined;
-  fault: BackupError | undefined;
-  mtime_ms: number;
-  inode: number;
-}
-
 /**
- * All manifests of a location. The files are the truth, and other processes change them too: a view is
- * kept in memory and refreshed when the directory's mtime says that something was renamed in it.
+ * All manifests of a location. The files are the truth, and other processes change them too: what is in memory is a
+ * view that looks again, see ManifestView.
  *
  * The life of one backup, each step durable before the next:
  *
@@ -36,28 +25,24 @@ interface Loaded {
 export class Catalogue {
   readonly #location: Location;
   readonly #store: Store;
-  readonly #loaded = new Map<string, Loaded>();
-  #seenMtime_ms = -1;
-  #lookedAt_ms = 0;
-  #generation = 0;
-  #sorted: ManifestSummary[] | undefined;
+  readonly #view: ManifestView;
+  readonly #additions: Additions;
 
   constructor(location: Location, store: Store) {
     this.#location = location;
     this.#store = store;
+    this.#view = new ManifestView(location);
+    this.#additions = new Additions(location);
   }
 
   /** Changes whenever the catalogue does, whoever changed it. */
   generation(): number {
-    this.#refresh();
-    return this.#generation;
+    return this.#view.generation();
   }
 
   /** Every backup, oldest first. */
   list(): readonly ManifestSummary[] {
-    this.#refresh();
-    this.#sorted ??= [...this.#loaded.values()].flatMap(({ summary }) => summary ?? []).sort(byAge);
-    return this.#sorted;
+    return this.#view.list();
   }
 
   /** The archives of one source, oldest first. */
@@ -65,15 +50,23 @@ export class Catalogue {
     return this.list().filter((manifest) => manifest.source === source);
   }
 
+  /** The last of a series, without a look at the others: a run asks for no more. */
+  latest(source: string): ManifestSummary | undefined {
+    return this.#view.latest(source);
+  }
+
   find(filename: string): ManifestSummary | undefined {
-    this.#refresh();
-    return this.#loaded.get(filename)?.summary;
+    return this.#view.find(filename);
   }
 
   /** Manifests that cannot be read: reported, and left alone. */
   faults(): BackupError[] {
-    this.#refresh();
-    return [...this.#loaded.values()].flatMap(({ fault }) => fault ?? []);
+    return this.#view.faults();
+  }
+
+  /** See Additions. */
+  get additions(): Additions {
+    return this.#additions;
   }
 
   /** A whole manifest. Throws ARCHIVE_UNKNOWN or MANIFEST_CORRUPT. */
@@ -91,20 +84,14 @@ export class Catalogue {
 
   /** Whether anything on disk bears this name already, in whatever state. */
   async isTaken(filename: string): Promise<boolean> {
-    const name = parseArchiveName(filename);
     const key = archiveKey(filename);
-    if (name === undefined || key === undefined) return true;
-    if ((await this.#store.stat(key)) !== undefined) return true;
-    const leftovers = await this.#store.leftovers(name.type);
-    if (leftovers.some((leftover) => leftover.filename === filename)) return true;
-    const manifests = await readdir(this.#location.manifests);
-    return manifests.includes(filename + MANIFEST_SUFFIX) || manifests.includes(filename + DELETING_SUFFIX);
+    return key === undefined || (await this.#store.isTaken(key)) || this.#hasRecord(filename);
   }
 
   /** Makes a committed archive a backup. */
   async add(manifest: Manifest, signal: AbortSignal): Promise<void> {
     await using _lock = await this.#location.lock('catalogue', signal);
-    await this.#write(manifest);
+    await this.#additions.noting(manifest, () => this.#write(manifest));
   }
 
   /** Changes a manifest as it is on disk now. Throws ARCHIVE_UNKNOWN when it is gone. */
@@ -130,7 +117,7 @@ export class Catalogue {
     const path = this.#location.manifestPath(filename);
     const marker = join(this.#location.manifests, filename + DELETING_SUFFIX);
     await renameDurably(path, marker);
-    this.#seenMtime_ms = -1;
+    this.#view.forget();
     try {
       await this.#unlinkArchive(filename);
     } catch (error) {
@@ -188,10 +175,7 @@ export class Catalogue {
 
   /** Whether an archive is stored, has no manifest and is not under deletion. */
   async isOrphan(filename: string): Promise<boolean> {
-    const records = [MANIFEST_SUFFIX, DELETING_SUFFIX].map((suffix) => filename + suffix);
-    const names = records.map((name) => join(this.#location.manifests, name));
-    if (names.some((path) => lstatSync(path, { throwIfNoEntry: false }) !== undefined)) return false;
-    return (await this.#isStored(filename)) === true;
+    return !this.#hasRecord(filename) && (await this.#isStored(filename)) === true;
   }
 
   /** Makes an orphan a backup again. Returns false, and changes nothing, when it is none any more. */
@@ -200,6 +184,13 @@ export class Catalogue {
     if (!(await this.isOrphan(manifest.filename))) return false;
     await this.#write(manifest);
     return true;
+  }
+
+  /** Whether there is a manifest of this archive, or what a deletion made of it. */
+  #hasRecord(filename: string): boolean {
+    const records = [MANIFEST_SUFFIX, DELETING_SUFFIX].map((suffix) => filename + suffix);
+    const paths = records.map((name) => join(this.#location.manifests, name));
+    return paths.some((path) => lstatSync(path, { throwIfNoEntry: false }) !== undefined);
   }
 
   async #isStored(filename: string): Promise<boolean | undefined> {
@@ -222,67 +213,8 @@ export class Catalogue {
       formatManifest(manifest),
       this.#location.owner,
     );
-    this.#seenMtime_ms = -1;
+    this.#view.forget();
   }
-
-  /** Loads what is new or changed since the last look. Costs one stat when nothing is. */
-  #refresh(): void {
-    const directory = this.#location.manifests;
-    const mtimeMs = this.#location.manifestsChanged_ms();
-    const ticks_ms = performance.now();
-    if (mtimeMs === this.#seenMtime_ms && ticks_ms - this.#lookedAt_ms < IN_PLACE_MS) return;
-    this.#lookedAt_ms = ticks_ms;
-    const names = new Set(readdirSync(directory).filter((name) => name.endsWith(MANIFEST_SUFFIX)));
-    let changed = false;
-    for (const filename of this.#loaded.keys()) {
-      if (names.has(filename + MANIFEST_SUFFIX)) continue;
-      this.#loaded.delete(filename);
-      changed = true;
-    }
-    for (const name of names) changed = this.#load(directory, name) || changed;
-    if (changed) {
-      this.#generation += 1;
-      this.#sorted = undefined;
-    }
-    this.#seenMtime_ms = Date.now() - mtimeMs > RACY_MS ? mtimeMs : -1;
-  }
-
-  /** Returns whether the file differs from what was loaded of it. */
-  #load(directory: string, name: string): boolean {
-    const filename = name.slice(0, -MANIFEST_SUFFIX.length);
-    // Not by `join`, which takes half as long as reading the file.
-    const path = `${directory}/${name}`;
-    const stats = statSync(path, { throwIfNoEntry: false });
-    if (stats === undefined) return this.#loaded.delete(filename);
-    const known = this.#loaded.get(filename);
-    // Every change comes by rename, so it has an inode of its own even within one tick of the clock.
-    if (known !== undefined && known.mtime_ms === stats.mtimeMs && known.inode === stats.ino) return false;
-    const loaded: Loaded = {
-      summary: undefined,
-      fault: undefined,
-      mtime_ms: stats.mtimeMs,
-      inode: stats.ino,
-    };
-    try {
-      const { contents: _, ...summary } = readManifestSync(path, filename, this.#location.root);
-      loaded.summary = summary;
-    } catch (error) {
-      loaded.fault = unreadable(filename, error);
-    }
-    this.#loaded.set(filename, loaded);
-    return true;
-  }
-}
-
-/** Always MANIFEST_CORRUPT with the archive's filename as its path, whatever stood in the way. */
-function unreadable(filename: string, error: unknown): BackupError {
-  if (error instanceof BackupError) return error;
-  const { message } = toBackupError(error);
-  return new BackupError('MANIFEST_CORRUPT', `the manifest of ${filename} cannot be read: ${message}`, {
-    path: filename,
-    hint: 'The archive itself is untouched and restores by hand. Look at what lies in place of its manifest.',
-    cause: error,
-  });
 }
 
 function unknownArchive(filename: string): BackupError {
@@ -290,9 +222,4 @@ function unknownArchive(filename: string): BackupError {
     path: filename,
     hint: '`cofre list` shows the filenames of all backups.',
   });
-}
-
-function byAge(a: ManifestSummary, b: ManifestSummary): number {
-  if (a.timestamp !== b.timestamp) return a.timestamp < b.timestamp ? -1 : 1;
-  return a.filename < b.filename ? -1 : 1;
 }

@@ -1,11 +1,12 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { toBackupError } from '../domain/errors.ts';
 import { Histories } from '../domain/job-history.ts';
-import { type JournalEntry, parseJournalLine } from '../domain/journal-entry.ts';
+import { type JournalEntry, parseJournalLine, type RunStarted } from '../domain/journal-entry.ts';
 import { linesBackwards } from '../lib/lines-backwards.ts';
 import { linesForwards } from '../lib/lines-forwards.ts';
 import { openOwnFile } from '../lib/owned-file.ts';
 import { adoptFile, type Owner } from '../lib/ownership.ts';
+import { readOpenRun } from './journal-tail.ts';
 
 /** @param isRecorded false for one that could not be written and counts for this process only. */
 export type JournalListener = (entry: JournalEntry, isRecorded: boolean) => void;
@@ -88,7 +89,17 @@ export class Journal {
       this.#count(entry, false);
       throw toBackupError(error, `writing to ${this.#path}`);
     }
+    if (this.#isFollowed()) await this.refresh();
+  }
+
+  /** Runs of a job that were started and have no end yet. Reads the end of the journal only, where nobody follows it. */
+  async openRunsOf(job: string): Promise<readonly RunStarted[]> {
+    if (!this.#isFollowed()) {
+      const last = await readOpenRun(this.#path, job);
+      return last === undefined ? [] : [last];
+    }
     await this.refresh();
+    return this.#histories.of(job).open;
   }
 
   /** Takes in what was appended since the last time, whoever wrote it. */
@@ -96,6 +107,11 @@ export class Journal {
     const next = this.#reading.then(() => this.#catchUp());
     this.#reading = next.catch(() => undefined);
     return next;
+  }
+
+  /** Whether it is read as it grows. A command that takes a backup has no need of what was years ago. */
+  #isFollowed(): boolean {
+    return this.#inode !== -1 || this.#listeners.length > 0;
   }
 
   async #write(entry: JournalEntry): Promise<void> {

@@ -6,6 +6,9 @@ import type { Manifest } from '../domain/manifest.ts';
 import { judgeManifest } from './manifest-schema.ts';
 import { isManifest } from './manifest-shape.ts';
 
+/** Behind the filename of the archive. */
+export const MANIFEST_SUFFIX = '.json';
+
 /** The JSON text of a manifest file. */
 export function formatManifest(manifest: Manifest): string {
   return `${JSON.stringify(manifest, undefined, 2)}\n`;

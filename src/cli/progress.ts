@@ -4,6 +4,8 @@ import { formatSize } from '../domain/size.ts';
 
 /** Tells a person at a terminal how far long work is; silent anywhere else. */
 export interface Progress extends Disposable {
+  /** Whether there is anybody to tell. */
+  readonly isShown: boolean;
   /** Begins the next piece of work. @param total_bytes where it is known, from the last time. */
   begin(label: string, total_bytes: number | undefined): void;
   advance(bytes: number): void;
@@ -32,12 +34,14 @@ export function stepProgress(
 }
 
 const SILENT: Progress = {
+  isShown: false,
   begin: () => undefined,
   advance: () => undefined,
   [Symbol.dispose]: () => undefined,
 };
 
 class TerminalProgress implements Progress {
+  readonly isShown = true;
   #bar: SingleBar | undefined;
   #bytes = 0;
   #known = false;

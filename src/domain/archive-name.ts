@@ -28,8 +28,12 @@ export function isGlobalsSource(source: string): boolean {
 
 /** `db_backup_<source>_<timestamp>.sql.gz`, `files_backup_<source>_<timestamp>.tar.zst` … */
 export function formatArchiveName(name: ArchiveName): string {
-  const prefix = name.type === 'database' ? 'db' : 'files';
-  return `${prefix}_backup_${name.source}_${name.timestamp}${FORMAT_EXTENSION[name.format]}${CODEC_SUFFIX[name.compression]}`;
+  return `${archivePrefix(name.type, name.source)}${name.timestamp}${FORMAT_EXTENSION[name.format]}${CODEC_SUFFIX[name.compression]}`;
+}
+
+/** What stands before the timestamp. */
+export function archivePrefix(type: ArchiveType, source: string): string {
+  return `${type === 'database' ? 'db' : 'files'}_backup_${source}_`;
 }
 
 /** The parts of an archive's filename; undefined when it is none, as anything with a `/` in it. */

@@ -146,6 +146,8 @@ export interface Store {
   /** Committed objects only. */
   list(type: ArchiveType): Promise<StoredObject[]>;
   delete(key: Key): Promise<void>;
+  /** Whether an object bears this name, staged and rejected ones too. */
+  isTaken(key: Key): Promise<boolean>;
   /** Names of the staged leftovers (`partial`) and rejected objects (`failed`) of one type. */
   leftovers(type: ArchiveType): Promise<Leftover[]>;
   removeLeftover(leftover: Leftover): Promise<void>;

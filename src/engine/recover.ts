@@ -26,7 +26,7 @@ export async function recover(context: EngineContext, signal: AbortSignal): Prom
  * whoever started them is dead.
  */
 export async function closeDeadRuns(context: EngineContext, job: string): Promise<void> {
-  for (const started of context.journal.histories.of(job).open) {
+  for (const started of await context.journal.openRunsOf(job)) {
     const ended = interrupted(started, context.clock.now());
     await journal(context, ended);
     context.events.runInterrupted(ended);

@@ -30,7 +30,6 @@ export async function runJob(
   try {
     const wait_ms = request.trigger === 'cli' ? LOCK_WAIT_MS : LOCK_SETTLE_MS;
     await using lock = await context.location.lock(`job.${job.name}`, signal, wait_ms);
-    await context.journal.refresh();
     await closeDeadRuns(context, job.name);
     return await runLocked(context, job, request, signal, lock.lost);
   } catch (error) {

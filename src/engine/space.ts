@@ -7,7 +7,7 @@ const SPACE_FACTOR = 1.1;
 
 /** Throws SPACE_LOW unless there is room for an archive of a source that is a little larger than its last. */
 export async function assertSpace(context: EngineContext, source: string): Promise<void> {
-  const last = context.catalogue.series(source).at(-1);
+  const last = context.catalogue.latest(source);
   if (last === undefined) return;
   const { free_bytes } = await context.location.space();
   const needed_bytes = Math.ceil(last.size * SPACE_FACTOR);

@@ -9,7 +9,11 @@ export const TEMPORARY_NAME = /^\..+\.tmp$/;
  * Replaces a file so that a reader, or a crash at any point, sees the old content or the new, never less:
  * temporary file in the same directory, fsync, rename, fsync of the directory.
  */
-export async function writeAtomically(path: string, content: string | Buffer, owner: Owner): Promise<void> {
+export async function writeAtomically(
+  path: string,
+  content: string | Buffer | AsyncIterable<Buffer>,
+  owner: Owner,
+): Promise<void> {
   // The process id keeps two writers from sharing one temporary file.
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
   try {

@@ -102,6 +102,13 @@ export class DirectoryStore implements Store {
     await syncDirectory(dirname(path));
   }
 
+  async isTaken(key: Key): Promise<boolean> {
+    const final = this.#path(key);
+    const names = [final, stateName(final, 'partial'), stateName(final, 'failed')];
+    const found = await Promise.all(names.map((path) => isThere(path)));
+    return found.includes(true);
+  }
+
   async leftovers(type: ArchiveType): Promise<Leftover[]> {
     const leftovers: Leftover[] = [];
     for (const name of await readdir(join(this.#root, type))) {
@@ -178,6 +185,16 @@ class StagedFile implements StagedObject {
   async discard(): Promise<void> {
     await rm(this.#partial, { force: true });
     await syncDirectory(dirname(this.#partial));
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
   }
 }
 

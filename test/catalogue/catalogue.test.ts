@@ -47,6 +47,30 @@ describe('the backups of a location', () => {
     expect(bed.context.catalogue.series('other').map(({ filename }) => filename)).toEqual([older.filename]);
   });
 
+  test('the latest of a source is the last of its series, one that cannot be read passed over', async () => {
+    const bed = await openTestLocation();
+    const { catalogue } = bed.context;
+    expect(catalogue.latest('app')).toBeUndefined();
+    for (const day of [2, 3, 1]) await addBackup(bed, daily(day));
+    await addBackup(bed, daily(4, 'other'));
+    expect(catalogue.latest('app')).toEqual(catalogue.series('app').at(-1));
+    await writeFile(bed.location.manifestPath(daily(3)), 'not JSON');
+    expect(catalogue.latest('app')?.filename).toBe(daily(2));
+    expect(catalogue.latest('gone')).toBeUndefined();
+  });
+
+  test('only the manifests that changed are read again', async () => {
+    const bed = await openTestLocation();
+    for (const day of [1, 2, 3]) await addBackup(bed, daily(day));
+    const other = await openTestLocation({ root: bed.root });
+    const { catalogue } = other.context;
+    const before = catalogue.list();
+    await bed.context.catalogue.update(daily(2), (manifest) => ({ ...manifest, pinned: true }), NO_ABORT);
+    const after = catalogue.list();
+    // What was read anew is another object.
+    expect(after.map((manifest, index) => manifest === before[index])).toEqual([true, false, true]);
+  });
+
   test('changes of another process are seen, and move the generation', async () => {
     const bed = await openTestLocation();
     const other = await openTestLocation({ root: bed.root });

@@ -1,6 +1,7 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
-import { expect, test } from 'vitest';
+import { lstat, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { describe, expect, test, vi } from 'vitest';
 import { IndexFile } from '../../src/catalogue/index-file.ts';
+import { formatIndex } from '../../src/catalogue/index-text.ts';
 import type { Manifest, ManifestSummary } from '../../src/domain/manifest.ts';
 import { NO_ABORT } from '../support/fakes.ts';
 import { addBackup, daily } from '../support/stock.ts';
@@ -52,4 +53,101 @@ test('a damaged index is put right by the next process', async () => {
   await writeFile(bed.location.index, '[{"torn');
   await indexOf(bed).publish(NO_ABORT);
   expect(await published(bed)).toMatchObject([{ filename: daily(1) }]);
+});
+
+describe('a process that has only added', () => {
+  /** As a command does it: a catalogue of its own, and one index. */
+  async function another(bed: TestLocation) {
+    const command = await openTestLocation({ root: bed.root });
+    return { command, index: indexOf(command) };
+  }
+
+  test('extends the index without a look at other manifests, to what a whole one would be', async () => {
+    const bed = await openTestLocation();
+    await addBackup(bed, daily(3));
+    await indexOf(bed).publish(NO_ABORT);
+    const { command, index } = await another(bed);
+    await addBackup(command, daily(4));
+    await addBackup(command, daily(5, 'other'));
+    const lists = vi.spyOn(command.context.catalogue, 'list');
+    const generations = vi.spyOn(command.context.catalogue, 'generation');
+    await index.publish(NO_ABORT);
+    expect(lists).not.toHaveBeenCalled();
+    expect(generations).not.toHaveBeenCalled();
+    const extended = await readFile(bed.location.index, 'utf8');
+    const whole = await openTestLocation({ root: bed.root });
+    expect(extended).toBe(formatIndex(whole.context.catalogue.list()));
+    expect((await stat(bed.location.index)).mode & 0o777).toBe(0o600);
+  });
+
+  test('extends it again, and what it extended counts as published for others', async () => {
+    const bed = await openTestLocation();
+    const daemon = indexOf(bed);
+    await addBackup(bed, daily(2));
+    await daemon.publish(NO_ABORT);
+    const { command, index } = await another(bed);
+    for (const name of [daily(3), daily(4), daily(5)]) {
+      await addBackup(command, name);
+      await index.publish(NO_ABORT);
+    }
+    expect(await published(bed)).toHaveLength(4);
+    const { ino } = await stat(bed.location.index);
+    await daemon.publish(NO_ABORT);
+    expect((await stat(bed.location.index)).ino).toBe(ino);
+  });
+
+  test.each<[string, (bed: TestLocation) => Promise<unknown>]>([
+    ['when another process added before and did not publish', (bed) => addBackup(bed, daily(2))],
+    [
+      'when another process changed a manifest and did not publish',
+      (bed) =>
+        bed.context.catalogue.update(daily(1), (manifest) => ({ ...manifest, pinned: true }), NO_ABORT),
+    ],
+    ['when the index is damaged', (bed) => writeFile(bed.location.index, '[{"torn')],
+    ['when the index is gone', (bed) => rm(bed.location.index)],
+    [
+      'when a link lies in the place of the index',
+      async (bed) => {
+        await rename(bed.location.index, `${bed.location.index}.else`);
+        await symlink(`${bed.location.index}.else`, bed.location.index);
+      },
+    ],
+  ])('writes the whole index %s', async (_when, disturb) => {
+    for (const isBefore of [true, false]) {
+      const bed = await openTestLocation();
+      await addBackup(bed, daily(1));
+      await indexOf(bed).publish(NO_ABORT);
+      const { command, index } = await another(bed);
+      if (isBefore) await disturb(bed);
+      await addBackup(command, daily(5));
+      if (!isBefore) await disturb(bed);
+      await index.publish(NO_ABORT);
+      const whole = await openTestLocation({ root: bed.root });
+      expect(await readFile(bed.location.index, 'utf8')).toBe(formatIndex(whole.context.catalogue.list()));
+      expect((await lstat(bed.location.index)).isFile()).toBe(true);
+    }
+  });
+
+  test('writes the whole index when what it added is not the newest', async () => {
+    const bed = await openTestLocation();
+    await addBackup(bed, daily(5));
+    await indexOf(bed).publish(NO_ABORT);
+    const { command, index } = await another(bed);
+    await addBackup(command, daily(4));
+    await index.publish(NO_ABORT);
+    expect(await published(bed)).toMatchObject([{ filename: daily(4) }, { filename: daily(5) }]);
+  });
+});
+
+test('a manifest edited in its place reaches the index with the next look', async () => {
+  const bed = await openTestLocation();
+  await addBackup(bed, daily(1));
+  const index = indexOf(bed);
+  await index.publish(NO_ABORT);
+  const path = bed.location.manifestPath(daily(1));
+  await writeFile(path, (await readFile(path, 'utf8')).replace('"pinned": false', '"pinned": true'));
+  const later = vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 11_000);
+  await index.publish(NO_ABORT);
+  later.mockRestore();
+  expect(await published(bed)).toMatchObject([{ pinned: true }]);
 });

@@ -208,3 +208,56 @@ describe('a damaged journal', () => {
     expect(journal.histories.of('app').open).toHaveLength(1);
   });
 });
+
+describe('the open runs of a job, to who does not follow the journal', () => {
+  const ended = (run: string, job = 'app'): JournalEntry => ({
+    event: 'ended',
+    at: '2026-11-20T02:01:00.000Z',
+    run,
+    job,
+    trigger: 'schedule',
+    actor: 'daemon',
+    outcome: 'succeeded',
+    duration_ms: 60_000,
+    archives: [],
+    errors: [],
+  });
+
+  async function openIn(entries: readonly (JournalEntry | string)[]) {
+    const path = await journalPath();
+    const lines = entries.map((entry) => (typeof entry === 'string' ? entry : JSON.stringify(entry)));
+    await writeFile(path, lines.map((line) => `${line}\n`).join(''));
+    const runs = await new Journal(path, undefined).openRunsOf('app');
+    const followed = open(path);
+    // Who follows it says the same.
+    expect(await followed.journal.openRunsOf('app')).toEqual(runs);
+    return runs.map(({ run }) => run);
+  }
+
+  test.each<[string, (JournalEntry | string)[], string[]]>([
+    ['none in an empty journal', [], []],
+    ['the one that was started last', [started('a'), ended('a'), started('b')], ['b']],
+    ['none when it has its end', [started('a'), ended('a')], []],
+    ['whatever other jobs do', [started('a'), ended('b', 'other'), ended('a', 'other')], ['a']],
+    ['with a torn line behind it', [started('a'), '{"event":"ended","job":"app","run":"a"'], ['a']],
+    ['when its name stands elsewhere', [started('a'), ended('"app"', 'other'), ended('x')], ['a']],
+  ])('%s', async (_what, entries, expected) => {
+    expect(await openIn(entries)).toEqual(expected);
+  });
+
+  test('are found without reading what was before', async () => {
+    const path = await journalPath();
+    await writeFile(path, `${'x'.repeat(1_000_000)}\n${JSON.stringify(started('a'))}\n`);
+    const journal = new Journal(path, undefined);
+    expect(await journal.openRunsOf('app')).toHaveLength(1);
+    await journal.append(ended('a'));
+    expect(await journal.openRunsOf('app')).toEqual([]);
+    // As of the last refresh, and there was none.
+    expect(journal.histories.names()).toEqual([]);
+    expect(journal.tornLines).toBe(0);
+  });
+
+  test('are none where there is no journal', async () => {
+    expect(await new Journal(await journalPath(), undefined).openRunsOf('app')).toEqual([]);
+  });
+});

@@ -147,6 +147,20 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       expect(await names()).toEqual([]);
     });
 
+    test('a name is taken by what is staged, rejected or committed, and free again without', async () => {
+      const { store } = await open();
+      expect(await store.isTaken(KEY)).toBe(false);
+      const staged = await store.stage(KEY, streamOf('x'), NO_ABORT);
+      expect(await store.isTaken(KEY)).toBe(true);
+      await staged.discard();
+      expect(await store.isTaken(KEY)).toBe(false);
+      await (await store.stage(KEY, streamOf('x'), NO_ABORT)).reject();
+      expect(await store.isTaken(KEY)).toBe(true);
+      for (const leftover of await store.leftovers('database')) await store.removeLeftover(leftover);
+      await (await store.stage(KEY, streamOf('x'), NO_ABORT)).commit();
+      expect(await store.isTaken(KEY)).toBe(true);
+    });
+
     test('deleting removes the object; deleting an absent one succeeds', async () => {
       const { store, names } = await open();
       await put(store, KEY, 'x');

@@ -178,6 +178,7 @@ export function withFaults(store: Store, faults: Partial<Store>): Store {
     stat: faults.stat ?? ((...args) => store.stat(...args)),
     list: faults.list ?? ((...args) => store.list(...args)),
     delete: faults.delete ?? ((...args) => store.delete(...args)),
+    isTaken: faults.isTaken ?? ((...args) => store.isTaken(...args)),
     leftovers: faults.leftovers ?? ((...args) => store.leftovers(...args)),
     removeLeftover: faults.removeLeftover ?? ((...args) => store.removeLeftover(...args)),
   };

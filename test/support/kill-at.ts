@@ -49,6 +49,12 @@ function patchWrite(target: Patchable, name: string): void {
   const original = target[name];
   if (original === undefined) throw new Error(`a file handle has no ${name}`);
   target[name] = function (this: FileHandle, ...args: never[]) {
+    const [payload] = args as unknown[];
+    // What comes piece by piece is torn at its beginning.
+    if (typeof payload === 'object' && payload !== null && Symbol.asyncIterator in payload) {
+      beforeChange(`${name} piece by piece`);
+      return original.apply(this, args);
+    }
     const bytes = bytesOf(name, args);
     beforeChange(`${name} of ${bytes.length} bytes`, () => {
       writeSync(this.fd, bytes.subarray(0, Math.floor(bytes.length / 2)));

@@ -4,7 +4,6 @@ import { isFilesContents, type Manifest, type Outcome } from '../../domain/manif
 import { printable } from '../../domain/printable.ts';
 import { formatSize } from '../../domain/size.ts';
 import { chooseJobs } from '../../engine/choose-jobs.ts';
-import type { EngineContext } from '../../engine/context.ts';
 import { newRunId } from '../../engine/journaling.ts';
 import { runJob } from '../../engine/run.ts';
 import type { RunProgress, RunResult } from '../../engine/run-request.ts';
@@ -25,9 +24,13 @@ export async function backup(session: Session, names: readonly string[]): Promis
   await telling(session, app, async () => {
     using progress = openProgress(!session.json);
     const tell = stepProgress(progress);
+    const sizes = new Map<string, number | undefined>();
     const onProgress = ({ source, step, bytes, total_bytes }: RunProgress) => {
       // How much a source will yield this time is told by the last time.
-      const total = total_bytes ?? lastRawSize(context, source);
+      if (progress.isShown && !sizes.has(source)) {
+        sizes.set(source, context.catalogue.latest(source)?.raw_size);
+      }
+      const total = total_bytes ?? sizes.get(source);
       tell(`${source}${STEP_LABEL[step]}`, { bytes, ...(total === undefined ? {} : { total_bytes: total }) });
     };
     for (const job of jobs) {
@@ -55,10 +58,6 @@ const STATUS_OF = {
   skipped: 1,
   cancelled: 1,
 } as const satisfies Record<Outcome, ExitStatus>;
-
-function lastRawSize({ catalogue }: EngineContext, source: string): number | undefined {
-  return catalogue.series(source).at(-1)?.raw_size;
-}
 
 /** A failure outweighs an incomplete archive. */
 function worst(statuses: readonly ExitStatus[]): ExitStatus {

@@ -1,0 +1,134 @@
+import { readdirSync, statSync } from 'node:fs';
+import { BackupError, toBackupError } from '../domain/errors.ts';
+import type { ManifestSummary } from '../domain/manifest.ts';
+import { byAge } from './by-age.ts';
+import type { Location } from './location.ts';
+import { MANIFEST_SUFFIX, readManifestSync } from './manifest-file.ts';
+import { newestName } from './newest-name.ts';
+
+/** A directory changed this recently may change again within the same tick of its mtime. */
+const RACY_MS = 100;
+/** cofre changes manifests by renaming, which shows in the directory; a hand that edits one in place does not. */
+const IN_PLACE_MS = 10_000;
+
+interface Read {
+  summary: ManifestSummary | undefined;
+  fault: BackupError | undefined;
+}
+
+interface Loaded extends Read {
+  mtime_ms: number;
+  inode: number;
+}
+
+/** What the manifests of a location say, refreshed when the directory's mtime says that something was renamed in it. */
+export class ManifestView {
+  readonly #location: Location;
+  readonly #loaded = new Map<string, Loaded>();
+  #seenMtime_ms = -1;
+  #lookedAt_ms = 0;
+  #generation = 0;
+  #sorted: ManifestSummary[] | undefined;
+
+  constructor(location: Location) {
+    this.#location = location;
+  }
+
+  generation(): number {
+    this.#refresh();
+    return this.#generation;
+  }
+
+  list(): readonly ManifestSummary[] {
+    this.#refresh();
+    this.#sorted ??= [...this.#loaded.values()].flatMap(({ summary }) => summary ?? []).sort(byAge);
+    return this.#sorted;
+  }
+
+  find(filename: string): ManifestSummary | undefined {
+    this.#refresh();
+    return this.#loaded.get(filename)?.summary;
+  }
+
+  faults(): BackupError[] {
+    this.#refresh();
+    return [...this.#loaded.values()].flatMap(({ fault }) => fault ?? []);
+  }
+
+  /** Reads no manifest but this one, and keeps nothing. */
+  latest(source: string): ManifestSummary | undefined {
+    const directory = this.#location.manifests;
+    // Of a location that is gone nobody may think that it is empty.
+    this.#location.manifestsChanged_ms();
+    let names = readdirSync(directory);
+    for (;;) {
+      const name = newestName(names, source);
+      if (name === undefined) return undefined;
+      const { summary } = this.#read(directory, name);
+      if (summary !== undefined) return summary;
+      names = names.filter((other) => other !== name);
+    }
+  }
+
+  /** The next look is at everything: this process has changed something. */
+  forget(): void {
+    this.#seenMtime_ms = -1;
+  }
+
+  /** Loads what is new or changed since the last look. Costs one stat when nothing is. */
+  #refresh(): void {
+    const directory = this.#location.manifests;
+    const mtimeMs = this.#location.manifestsChanged_ms();
+    const ticks_ms = performance.now();
+    if (mtimeMs === this.#seenMtime_ms && ticks_ms - this.#lookedAt_ms < IN_PLACE_MS) return;
+    this.#lookedAt_ms = ticks_ms;
+    const names = new Set(readdirSync(directory).filter((name) => name.endsWith(MANIFEST_SUFFIX)));
+    let changed = false;
+    for (const filename of this.#loaded.keys()) {
+      if (names.has(filename + MANIFEST_SUFFIX)) continue;
+      this.#loaded.delete(filename);
+      changed = true;
+    }
+    for (const name of names) changed = this.#load(directory, name) || changed;
+    if (changed) {
+      this.#generation += 1;
+      this.#sorted = undefined;
+    }
+    this.#seenMtime_ms = Date.now() - mtimeMs > RACY_MS ? mtimeMs : -1;
+  }
+
+  /** Returns whether the file differs from what was loaded of it. */
+  #load(directory: string, name: string): boolean {
+    const filename = name.slice(0, -MANIFEST_SUFFIX.length);
+    const stats = statSync(`${directory}/${name}`, { throwIfNoEntry: false });
+    if (stats === undefined) return this.#loaded.delete(filename);
+    const known = this.#loaded.get(filename);
+    // Every change comes by rename, so it has an inode of its own even within one tick of the clock.
+    if (known !== undefined && known.mtime_ms === stats.mtimeMs && known.inode === stats.ino) return false;
+    this.#loaded.set(filename, { ...this.#read(directory, name), mtime_ms: stats.mtimeMs, inode: stats.ino });
+    return true;
+  }
+
+  #read(directory: string, name: string): Read {
+    const filename = name.slice(0, -MANIFEST_SUFFIX.length);
+    try {
+      // The path not by `join`, which takes half as long as reading the file.
+      const manifest = readManifestSync(`${directory}/${name}`, filename, this.#location.root);
+      const { contents: _, ...summary } = manifest;
+      return { summary, fault: undefined };
+    } catch (error) {
+      return { summary: undefined, fault: unreadable(filename, error) };
+    }
+  }
+}
+
+/** Always MANIFEST_CORRUPT with the archive's filename as its path, whatever stood in the way. */
+function unreadable(filename: string, error: unknown): BackupError {
+  if (error instanceof BackupError) return error;
+  const { message } = toBackupError(error);
+  return new BackupError('MANIFEST_CORRUPT', `the manifest of ${filename} cannot be read: ${message}`, {
+    path: filename,
+    hint: 'The archive itself is untouched and restores by hand. Look at what lies in place of its manifest.',
+    cause: error,
+  });
+}
