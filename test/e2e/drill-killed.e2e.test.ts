@@ -8,7 +8,7 @@ import { ROOT } from '../support/cofre.ts';
 import { DrillBed, expectNothingLeft, hasOpen, type Moment, running, whenAt } from '../support/drill-bed.ts';
 import { asNobody, giveToNobody } from '../support/privileges.ts';
 import { waitFor } from '../support/wait-for.ts';
-import type { Json } from '../support/workspace.ts';
+import { type Json, NEVER } from '../support/workspace.ts';
 
 const KILL_AT = join(ROOT, 'test/support/kill-at.ts');
 /** Enough that a step can be caught in the middle. */
@@ -49,6 +49,7 @@ function configure(rest: Json = {}, only?: string): void {
     { type: 'postgres', name: 'small', url: cluster.urlOf('small') },
     { type: 'postgres', name: 'plain', url: cluster.urlOf('big') },
     { type: 'postgres', name: 'custom', url: cluster.urlOf('big'), format: 'custom' },
+    { type: 'postgres', name: 'directory', url: cluster.urlOf('big'), format: 'directory', globals: true },
     bed.files(),
   ];
   const chosen = sources.filter(({ name }) => only === undefined || name === only);
@@ -75,6 +76,12 @@ const extracting: Moment = () =>
     return existsSync(tree) && readdirSync(tree, { recursive: true }).length > 100;
   });
 
+/** Some files of a dump in the directory format are there. */
+const unpacking: Moment = () =>
+  bed
+    .left()
+    .some((path) => readdirSync(path, { recursive: true }).some((name) => `${name}`.endsWith('.dat')));
+
 const MOMENTS: [source: string, what: string, moment: () => Moment][] = [
   ['plain', 'the archive is verified', () => verifying('plain')],
   ['plain', 'initdb runs', () => running(/initdb --pgdata/)],
@@ -83,6 +90,10 @@ const MOMENTS: [source: string, what: string, moment: () => Moment][] = [
   ['plain', 'pg_dump compares', () => running(/pg_dump --dbname/)],
   ['custom', 'pg_restore restores', () => running(/pg_restore --exit-on-error .*--dbname/)],
   ['custom', 'pg_dump compares', () => running(/pg_dump --dbname/)],
+  ['directory', 'the dump is unpacked', () => unpacking],
+  ['directory', 'pg_restore restores', () => running(/pg_restore --exit-on-error .*--dbname/)],
+  ['directory_globals', 'initdb runs', () => running(/initdb --pgdata/)],
+  ['directory_globals', 'the roles are dumped again', () => running(/pg_dumpall/)],
   ['tree', 'files are extracted', () => extracting],
 ];
 
@@ -170,13 +181,31 @@ function expectClearedUp(left: readonly string[], killed: number): void {
   );
 }
 
-test.each(['plain', 'custom', 'tree'])(
+test.each(['plain', 'custom', 'directory', 'directory_globals', 'tree'])(
   'what was interrupted is proven by a later drill: %s',
   async (source) => {
     expect(await drill(source)).toMatchObject({ verdict: 'proven' });
     expectNothingLeft(bed);
   },
 );
+
+test('kill -9 of a drill on a configured server: the next start drops its database', async () => {
+  using own = new DrillBed();
+  const url = cluster.urlOf('postgres');
+  const job = { schedule: NEVER, sources: [{ type: 'postgres', name: 'plain', url: cluster.urlOf('big') }] };
+  own.configure({ scratch: { directory: own.scratch, url }, jobs: { app: job } });
+  const { filename } = await own.backup('app');
+  const drills = "SELECT count(*) FROM pg_database WHERE datname LIKE 'cofre_drill_%'";
+  // The server is not a child of the drill.
+  const restoring = running(/^\S*psql -X/);
+  const killed = await own.runUntil(['drill', filename], restoring, (pid) => process.kill(pid, 'SIGKILL'));
+  expect(killed.signal).toBe('SIGKILL');
+  expect(await cluster.psql('postgres', drills)).toBe('1');
+  await using daemon = await own.startDaemon();
+  expect(await cluster.psql('postgres', drills)).toBe('0');
+  expect(await daemon.stop()).toEqual({ status: 0, signal: null });
+  expectNothingLeft(own);
+});
 
 test('kill -9 of a drill by a user without rights: its next drill clears up', async (context) => {
   const prefix = asNobody();
