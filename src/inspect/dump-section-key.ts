@@ -8,6 +8,8 @@ const KIND = /^([A-Z]+(?: [A-Z]+)*) (.*)$/s;
 const LARGE_OBJECT = /^LARGE OBJECTS? /;
 const LARGE_OBJECTS = 'large objects';
 const NO_SCHEMA = '-';
+/** Twice in a comment, it is part of a name: of the object or of its owner. */
+const TYPE = '; Type: ';
 
 export interface SectionHeader {
   /** What pg_dump calls the kind of the entry: `TABLE`, `TABLE DATA`, `ACL`. */
@@ -16,7 +18,7 @@ export interface SectionHeader {
   key: string;
   /** Whether it is the section that all large objects share: as many statements as there are objects. */
   isLargeObjects: boolean;
-  /** That it is in; absent for what is in none. */
+  /** That it is in; absent for what is in none, and where the names of object and owner leave it open. */
   schema?: string;
 }
 
@@ -26,7 +28,8 @@ export interface SectionHeader {
  * their owners.
  */
 export function parseSectionHeader(comment: Buffer): SectionHeader | undefined {
-  const match = HEADER.exec(comment.toString(isUtf8(comment) ? 'utf8' : 'latin1'));
+  const text = comment.toString(isUtf8(comment) ? 'utf8' : 'latin1');
+  const match = HEADER.exec(text);
   if (match === null) return undefined;
   const [, name = '', type = '', schema = ''] = match;
   const isWithKind = WITH_KIND.includes(type);
@@ -34,7 +37,8 @@ export function parseSectionHeader(comment: Buffer): SectionHeader | undefined {
   const subject = isLargeObjects ? LARGE_OBJECTS : subjectOf(name, schema, isWithKind);
   // `Name: CAST (integer AS text); Type: CAST`
   const key = subject.startsWith(`${type} `) ? subject : `${type} ${subject}`;
-  return { type, key, isLargeObjects, ...(isInSchema(schema) ? { schema } : {}) };
+  const isKnown = isInSchema(schema) && text.indexOf(TYPE) === text.lastIndexOf(TYPE);
+  return { type, key, isLargeObjects, ...(isKnown ? { schema } : {}) };
 }
 
 function isInSchema(schema: string): boolean {

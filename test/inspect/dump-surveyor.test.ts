@@ -25,6 +25,12 @@ function entry(type: string, name: string, sql: string, schema = 'public', owner
   return `--\n-- ${what}: ${name}; Type: ${type}; Schema: ${schema}; Owner: ${owner}\n--\n\n${sql}\n\n\n`;
 }
 
+test('a name that looks like the rest of the comment above it leads to no other schema', async () => {
+  const name = 'new line; Type: TABLE; Schema: x; Owner: y';
+  const { schemas } = await survey([entry('TABLE', name, 'CREATE TABLE public.t ();') + END]);
+  expect(schemas).toEqual({ made: [], used: [] });
+});
+
 async function sectionsOf(...entries: string[]): Promise<ReadonlyMap<string, DumpSection>> {
   return (await survey([entries.join('') + END])).sections;
 }

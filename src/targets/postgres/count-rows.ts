@@ -14,8 +14,8 @@ export async function countTableRows(
   await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
   await session.query('SET LOCAL statement_timeout = 0');
   await session.query('SET LOCAL row_security = off');
-  const known = await session.query<{ at: string; schema: string }>(
-    `SELECT wanted.at, n.nspname AS schema
+  const known = await session.query<Known>(
+    `SELECT wanted.at, n.nspname AS schema, c.relname AS name
        FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (schema, name, at)
        JOIN pg_catalog.pg_class c ON c.relname = wanted.name AND c.relkind IN ('r', 'p')
        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -23,14 +23,49 @@ export async function countTableRows(
                  ELSE n.nspname = wanted.schema END`,
     [tables.map(({ schema }) => schema), tables.map(({ name }) => name)],
   );
-  const schemas = new Map(known.map(({ at, schema }) => [Number(at) - 1, schema]));
+  const found = new Map(known.map(({ at, ...table }) => [Number(at) - 1, table]));
+  const others = [...tables.entries()].filter(([at, table]) => !found.has(at) && isOfBytes(table));
+  for (const { at, ...table } of await findByBytes(session, others)) found.set(Number(at), table);
   const counts: (number | undefined)[] = [];
-  for (const [at, { name }] of tables.entries()) {
-    const schema = schemas.get(at);
-    counts.push(schema === undefined ? undefined : await count(session, schema, name));
+  for (const at of tables.keys()) {
+    const table = found.get(at);
+    counts.push(table === undefined ? undefined : await count(session, table.schema, table.name));
   }
   await session.query('COMMIT');
   return counts;
+}
+
+interface Known {
+  at: string;
+  schema: string;
+  name: string;
+}
+
+/** Whether the name may stand for bytes that were no UTF-8: it is then recorded as if they were Latin-1. */
+function isOfBytes({ schema, name }: Pick<TableContents, 'schema' | 'name'>): boolean {
+  return /^[\0-\xff]*[\x80-\xff][\0-\xff]*$/.test(`${schema}.${name}`);
+}
+
+/** The tables whose names are, in the encoding of the database, bytes that are recorded as Latin-1. */
+async function findByBytes(
+  session: Session,
+  tables: readonly (readonly [number, Pick<TableContents, 'schema' | 'name'>])[],
+): Promise<Known[]> {
+  if (tables.length === 0) return [];
+  const hexOf = (text: string) => Buffer.from(text, 'latin1').toString('hex');
+  const bytesOf = (column: string) =>
+    `pg_catalog.encode(pg_catalog.convert_to(${column}::text, pg_catalog.getdatabaseencoding()), 'hex')`;
+  return await session.query<Known>(
+    `SELECT wanted.at, n.nspname AS schema, c.relname AS name
+       FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (at, schema, name)
+       JOIN pg_catalog.pg_class c ON ${bytesOf('c.relname')} = wanted.name AND c.relkind IN ('r', 'p')
+       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND ${bytesOf('n.nspname')} = wanted.schema`,
+    [
+      tables.map(([at]) => String(at)),
+      tables.map(([, { schema }]) => hexOf(schema)),
+      tables.map(([, { name }]) => hexOf(name)),
+    ],
+  );
 }
 
 /** Positions of the tables whose names something has in the session's database. */

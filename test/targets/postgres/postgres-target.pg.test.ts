@@ -177,6 +177,25 @@ describe('counting rows', () => {
     expect(await targetOf(cluster.urlOf('odd')).countRows([], SIGNAL)).toEqual([]);
   });
 
+  it('finds tables whose names are recorded as the bytes that they are in another encoding', async () => {
+    await cluster.psql(
+      'postgres',
+      "CREATE DATABASE eucjp TEMPLATE template0 ENCODING 'EUC_JP' LC_COLLATE 'C' LC_CTYPE 'C'",
+    );
+    await cluster.psql(
+      'eucjp',
+      `SET client_encoding = 'UTF8'; CREATE SCHEMA 日; CREATE TABLE 日.本 (a int); INSERT INTO 日.本 VALUES (1), (2);
+       CREATE TABLE 日.plain (a int);`,
+    );
+    // 日 and 本 in EUC_JP, read as Latin-1.
+    const tables = [
+      { schema: 'Æü', name: 'ËÜ' },
+      { schema: 'Æü', name: 'plain' },
+      { schema: 'public', name: 'ËÜ' },
+    ];
+    expect(await targetOf(cluster.urlOf('eucjp')).countRows(tables, SIGNAL)).toEqual([2, 0, undefined]);
+  });
+
   it('fails rather than miss the rows that row security hides', async () => {
     await cluster.createDatabase('hidden');
     await cluster.psql(
