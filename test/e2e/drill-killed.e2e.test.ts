@@ -80,7 +80,9 @@ const extracting: Moment = () =>
 const unpacking: Moment = () =>
   bed
     .left()
-    .some((path) => readdirSync(path, { recursive: true }).some((name) => `${name}`.endsWith('.dat')));
+    .some((path) =>
+      readdirSync(path, { recursive: true, encoding: 'utf8' }).some((name) => name.endsWith('.dat')),
+    );
 
 const MOMENTS: [source: string, what: string, moment: () => Moment][] = [
   ['plain', 'the archive is verified', () => verifying('plain')],
