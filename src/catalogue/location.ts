@@ -117,17 +117,34 @@ export class Location {
   }
 
   /** Throws LOCK_BUSY after the wait. */
-  lock(name: LockName, signal: AbortSignal, wait_ms = LOCK_WAIT_MS): Promise<KernelLock> {
-    return acquire({ path: this.lockPath(name), wait_ms, owner: this.owner, signal });
+  async lock(name: LockName, signal: AbortSignal, wait_ms = LOCK_WAIT_MS): Promise<KernelLock> {
+    await this.#makeLocks();
+    return await acquire({ path: this.lockPath(name), wait_ms, owner: this.owner, signal });
   }
 
   /** Held together with whoever shares it too. Throws LOCK_BUSY after the wait. */
-  lockShared(name: LockName, signal: AbortSignal, wait_ms = LOCK_WAIT_MS): Promise<KernelLock> {
-    return acquire({ path: this.lockPath(name), wait_ms, owner: this.owner, signal, shared: true });
+  async lockShared(name: LockName, signal: AbortSignal, wait_ms = LOCK_WAIT_MS): Promise<KernelLock> {
+    await this.#makeLocks();
+    return await acquire({ path: this.lockPath(name), wait_ms, owner: this.owner, signal, shared: true });
   }
 
   lockPath(name: LockName): string {
-    return join(this.root, '.locks', name);
+    return join(this.#locks, name);
+  }
+
+  get #locks(): string {
+    return join(this.root, '.locks');
+  }
+
+  /** A copy of archives and manifests has no place for them, and drills are recorded there too. */
+  async #makeLocks(): Promise<void> {
+    // Without manifests it is a mount point that has lost its disk.
+    if (existsSync(this.#locks) || !existsSync(this.manifests)) return;
+    try {
+      await makeDirectory(this.#locks, this.owner);
+    } catch (error) {
+      throw unusable(this.root, error, 'write');
+    }
   }
 
   space(): Promise<Space> {
@@ -197,7 +214,7 @@ function unusable(root: string, error: unknown, wanted: 'read' | 'write'): Backu
 function noBackups(root: string, cause: unknown): BackupError {
   return new BackupError('LOCATION_UNUSABLE', `the location ${root} has no directory of manifests`, {
     path: root,
-    hint: 'Correct `location`, or mount the disk; if there was no backup yet, the first one makes it.',
+    hint: 'Correct `location`, or mount the disk. Archives without manifests get them by `cofre catalogue rebuild`; if there was no backup yet, the first one makes it.',
     cause,
   });
 }

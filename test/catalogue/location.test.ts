@@ -74,6 +74,20 @@ describe('opening a location', () => {
     expect(await namesIn(root)).toEqual(['manifests']);
   });
 
+  test('as a copy without its locks makes a place for them once one is taken', async () => {
+    const root = await temporaryDirectory();
+    await mkdir(join(root, 'manifests'));
+    const location = await Location.open(root, LOOK);
+    {
+      await using _lock = await location.lock('catalogue', NO_ABORT);
+      await using _shared = await location.lockShared('job.@drill', NO_ABORT);
+    }
+    expect((await stat(join(root, '.locks'))).mode & 0o777).toBe(0o700);
+    for (const name of ['.locks', 'manifests']) await rm(join(root, name), { recursive: true });
+    await expect(location.lock('catalogue', NO_ABORT)).rejects.toMatchObject({ code: 'LOCATION_UNUSABLE' });
+    expect(await namesIn(root)).toEqual([]);
+  });
+
   test('on a file system that is mounted read-only says so to whoever wants to write', async () => {
     const root = await temporaryDirectory();
     await Location.open(root, CREATE);

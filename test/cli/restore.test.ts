@@ -48,12 +48,16 @@ async function bed(script: TargetScript = {}): Promise<Bed> {
 }
 
 async function usageOf(...argv: string[]): Promise<string> {
+  return (await refusalOf(...argv)).message;
+}
+
+async function refusalOf(...argv: string[]): Promise<BackupError> {
   const { restore, target } = await bed();
   const error = await restore(...argv).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(BackupError);
   expect(error).toMatchObject({ code: 'USAGE', hint: expect.stringMatching(/^[A-Z`].*\.$/) });
   expect(target.done).toEqual([]);
-  return (error as BackupError).message;
+  return error as BackupError;
 }
 
 describe('flags that do not fit', () => {
@@ -66,6 +70,11 @@ describe('flags that do not fit', () => {
     ['--table', 'x'],
   ])('a plain dump: %s', async (...flag) => {
     expect(await usageOf(daily(18), '--to', URI, ...flag)).toMatch(new RegExp(`^${flag[0]} goes only with `));
+  });
+
+  test('a part of a plain dump is refused with the way to get it', async () => {
+    const { hint } = await refusalOf(daily(18), '--to', URI, '--table', 'x');
+    expect(hint).toMatch(/database of its own \(--create\).*pg_dump --table/);
   });
 
   test.each([

@@ -171,8 +171,10 @@ function checkFlags(flags: RestoreFlags, to: string, { type, format, source }: M
   if (isGlobalsSource(source)) {
     refuseFlags(flags, [...FLAGS_OF.database, ...DENIED], 'an archive of a database, not with one of roles');
   }
-  if (format === 'plain') refuseFlags(flags, ['schema', 'table', 'jobs'], 'the custom and directory formats');
-  else refuseFlags(flags, ['transaction'], 'the plain format');
+  if (format === 'plain') {
+    refuseFlags(flags, ['schema', 'table'], OF_ARCHIVES, WHOLE_ONLY);
+    refuseFlags(flags, ['jobs'], OF_ARCHIVES);
+  } else refuseFlags(flags, ['transaction'], 'the plain format');
   if (flags.clean === true && (flags.schema !== undefined || flags.table !== undefined)) {
     throw new BackupError(
       'USAGE',
@@ -184,12 +186,21 @@ function checkFlags(flags: RestoreFlags, to: string, { type, format, source }: M
   }
 }
 
-function refuseFlags(flags: RestoreFlags, names: readonly (keyof RestoreFlags)[], what: string): void {
+const OF_ARCHIVES = 'the custom and directory formats';
+const WHOLE_ONLY =
+  'This archive is plain: restore it into a database of its own (--create), and take from there what you need, with `pg_dump --table=… | psql`.';
+
+function refuseFlags(
+  flags: RestoreFlags,
+  names: readonly (keyof RestoreFlags)[],
+  what: string,
+  hint = 'Leave it out.',
+): void {
   const given = names.find((name) => (DENIED.has(name) ? flags[name] === false : flags[name] !== undefined));
   if (given === undefined) return;
   const flag = given.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   throw new BackupError('USAGE', `--${DENIED.has(given) ? 'no-' : ''}${flag} goes only with ${what}`, {
-    hint: 'Leave it out.',
+    hint,
   });
 }
 
