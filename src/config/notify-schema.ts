@@ -22,8 +22,12 @@ export const bearerSchema = reference(BEARER_PATTERN, BEARER_ALLOWED);
 
 /** Longer than a run takes, so that a daily job that keeps failing is told of daily. */
 const DEFAULT_REPEAT = '20h';
-/** As a mail server takes it; what else an address may be is its affair. */
-const ADDRESS = /^(?:[^\p{Cc}<>]* )?<?[^\p{Cc}\s<>@,;]+@[^\p{Cc}\s<>@,;]+>?$/u;
+/** One of them, which a comma would make two; what else an address may be is the affair of the mail server. */
+const PLAIN_ADDRESS = String.raw`[^\p{Cc}\s<>@,;]+@[^\p{Cc}\s<>@,;]+`;
+const ADDRESS = new RegExp(
+  String.raw`^(?:${PLAIN_ADDRESS}|(?:"[^"\p{Cc}]+"|[^\p{Cc}<>@,;"]+) <${PLAIN_ADDRESS}>)$`,
+  'u',
+);
 const ADDRESS_ALLOWED = 'an address such as "ops@example.org" or "Backups <ops@example.org>"';
 
 const shared = {

@@ -67,7 +67,9 @@ function isTrouble({ kind }: Notice): boolean {
 }
 
 function headline(notice: Notice): string {
-  return isOverdue(notice) ? 'OVERDUE' : HEADLINES[notice.kind];
+  if (isOverdue(notice)) return 'OVERDUE';
+  const isDrillTask = notice.kind === 'drill' && isTask(notice.job ?? '');
+  return isDrillTask ? 'done' : HEADLINES[notice.kind];
 }
 
 /** What tells one message from the next in an inbox. */

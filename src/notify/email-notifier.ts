@@ -132,9 +132,9 @@ const HINTS: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'Its certificate has expired.',
 };
 
-/** nodemailer says `ESOCKET` or `ETLS` of much: the code of what is behind it says more. */
+/** nodemailer says `ESOCKET` of much; the code of the system or of TLS behind it says more. */
 function codeOf(error: unknown): string {
-  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
-  if (typeof cause?.code === 'string') return cause.code;
-  return typeof code === 'string' ? code : 'the connection failed';
+  const { originalCode, code } = error as { originalCode?: unknown; code?: unknown };
+  const [known = 'the connection failed'] = [originalCode, code].filter((each) => typeof each === 'string');
+  return known;
 }

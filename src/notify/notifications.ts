@@ -1,7 +1,7 @@
 import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { Service } from '../domain/ports.ts';
 import type { EngineContext } from '../engine/context.ts';
-import { aborted } from '../lib/abort.ts';
+import { aborted, NEVER } from '../lib/abort.ts';
 import type { KernelLock } from '../lib/kernel-lock.ts';
 import { type Subscriber, Teller, type TellerParts } from './teller.ts';
 import { type Bookmark, ToldFile } from './told-file.ts';
@@ -119,7 +119,7 @@ export class Notifications implements Service {
 
   /** Undefined: somebody else tells. */
   async #lock(stop: AbortSignal): Promise<KernelLock | undefined> {
-    const { context, lastWait_ms = 0, hurry = stop } = this.#options;
+    const { context, lastWait_ms = 0, hurry = NEVER } = this.#options;
     while (!stop.aborted) {
       const lock = await unlessBusy(stop, () => context.location.lock('notify', stop));
       if (lock !== undefined) return lock;

@@ -64,35 +64,45 @@ export class Teller {
     this.#unrecorded.push(entry);
   }
 
-  /** A fault of the machine, such as a journal that cannot be read, is told in the log and tried again later. */
+  /**
+   * Tells everything that is not told yet; ends early when the signal aborts. A fault of the machine, such as a
+   * journal that cannot be read, is told in the log and tried again the next time.
+   */
   async work(signal: AbortSignal): Promise<void> {
-    try {
-      await this.#catchUp(signal);
-      await this.#checkOverdue(signal);
-    } catch (error) {
-      if (!signal.aborted) this.#parts.events.hindered(toBackupError(error, 'notifying'));
+    const steps = [
+      () => this.#tellJournal(signal),
+      () => this.#tellUnrecorded(signal),
+      () => this.#tellOverdue(signal),
+    ];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        if (!signal.aborted) this.#parts.events.hindered(toBackupError(error, 'notifying'));
+      }
     }
   }
 
-  /** Everything that is not told yet. Ends early when the signal aborts. */
-  async #catchUp(signal: AbortSignal): Promise<void> {
+  async #tellJournal(signal: AbortSignal): Promise<void> {
     const { journal } = this.#parts.context;
     const { place, at } = this.#bookmark();
-    const end = await journal.end();
-    const isCut = await this.#isCut(end);
+    const isCut = await this.#isCut(await journal.end());
     for await (const read of journal.forwards(isCut ? 0 : place)) {
       if (signal.aborted) return;
       // The places are those of another file: only the times tell what is new in it.
       if (isCut && read.entry.at <= at) this.#moveTo(read);
-      else if (!(await this.#tell(read.entry, read.place, read.place < end, signal))) return;
+      else if (!(await this.#tell(read.entry, read.place, signal))) return;
     }
+  }
+
+  async #tellUnrecorded(signal: AbortSignal): Promise<void> {
     for (let entry = this.#unrecorded[0]; entry !== undefined; entry = this.#unrecorded[0]) {
-      if (signal.aborted || !(await this.#tell(entry, undefined, false, signal))) return;
+      if (signal.aborted || !(await this.#tell(entry, undefined, signal))) return;
       this.#unrecorded.shift();
     }
   }
 
-  async #checkOverdue(signal: AbortSignal): Promise<void> {
+  async #tellOverdue(signal: AbortSignal): Promise<void> {
     const { context, overdue, origin } = this.#parts;
     const since_ms = context.clock.now().getTime() - this.#lookedForOverdue.getTime();
     // The clock may have been set back.
@@ -104,13 +114,7 @@ export class Teller {
       const bookmark = this.#bookmark();
       const decision = decideOverdue(bookmark.jobs, late, now, this.#subscriber.subscription);
       if (decision.tell === undefined) continue;
-      await this.#carryOut(
-        decision,
-        bookmark,
-        overdueNotice(origin, decision.tell, late, now),
-        false,
-        signal,
-      );
+      await this.#carryOut(decision, bookmark, overdueNotice(origin, decision.tell, late, now), signal);
     }
   }
 
@@ -126,19 +130,14 @@ export class Teller {
   }
 
   /** Returns false when it was stopped before the entry was behind it. */
-  async #tell(
-    entry: JournalEntry,
-    place: number | undefined,
-    hasMore: boolean,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  async #tell(entry: JournalEntry, place: number | undefined, signal: AbortSignal): Promise<boolean> {
     const { jobs, ...before } = this.#bookmark();
     const at = entry.at > before.at ? entry.at : before.at;
     const moved = place === undefined ? before : { ...before, place, last: labelOf(entry) };
     const bookmark: Bookmark = { ...moved, at, jobs };
     const decision = this.#decide(entry, bookmark);
     const notice = await this.#noticeOf(entry, decision);
-    if (notice !== undefined) return await this.#carryOut(decision, bookmark, notice, hasMore, signal);
+    if (notice !== undefined) return await this.#carryOut(decision, bookmark, notice, signal);
     const isNews = decision.silent !== jobs;
     this.#parts.told.set(this.#subscriber.notifier.id, { ...bookmark, jobs: decision.silent });
     if (isNews) await this.#parts.told.save();
@@ -172,13 +171,13 @@ export class Teller {
     decision: Decision,
     bookmark: Bookmark,
     notice: Notice,
-    hasMore: boolean,
     signal: AbortSignal,
   ): Promise<boolean> {
     const { context, events, patience, told } = this.#parts;
     const { notifier } = this.#subscriber;
     // While more waits behind a receiver that does not answer, each gets one attempt, or they would pile up.
-    const pauses_ms = this.#isDeaf && hasMore ? [] : patience.pauses_ms;
+    const hasMore = this.#isDeaf && bookmark.place < (await context.journal.end());
+    const pauses_ms = hasMore ? [] : patience.pauses_ms;
     const parts = { clock: context.clock, events, patience: { ...patience, pauses_ms } };
     const delivery = await deliver(parts, notifier, notice, signal);
     if (delivery === 'stopped') return false;
