@@ -47,6 +47,12 @@ export async function whileTelling<T>(
   signal: AbortSignal,
   work: () => Promise<T>,
 ): Promise<T> {
+  // Where nothing can be written nothing is journaled, which is all that there would be to tell.
+  const canTell = await app.context.location.assertUsable().then(
+    () => true,
+    () => false,
+  );
+  if (!canTell) return await work();
   const notifications = new Notifications({
     ...partsOf(app, log),
     overdue: () => [],

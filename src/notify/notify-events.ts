@@ -48,7 +48,7 @@ export class NotifyEvents {
   postponed(notifier: string, notice: Notice): void {
     this.#log.warn(
       fieldsOf(notifier, notice),
-      `${notifier} is told later, for cofre is stopping: ${whatOf(notice)}`,
+      `${notifier} is told later, as this was interrupted: ${whatOf(notice)}`,
     );
   }
 

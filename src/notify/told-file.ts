@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Location } from '../catalogue/location.ts';
-import { toBackupError } from '../domain/errors.ts';
+import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { NotifierMemory } from '../domain/notify-decision.ts';
 import { writeAtomically } from '../lib/atomic-file.ts';
 import type { NotifyEvents } from './notify-events.ts';
@@ -39,8 +39,8 @@ export class ToldFile {
       const text = await readFile(this.#location.notifications, 'utf8');
       this.#bookmarks = bookmarksOf(JSON.parse(text));
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ENOENT') this.#events.hindered(toBackupError(error, this.#location.notifications));
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      this.#events.hindered(unreadable(this.#location.notifications, error));
     }
   }
 
@@ -70,6 +70,14 @@ export class ToldFile {
     });
     return this.#writing;
   }
+}
+
+function unreadable(path: string, cause: unknown): BackupError {
+  return new BackupError('IO_FAILED', `${path} cannot be read: ${(cause as Error).message}`, {
+    path,
+    hint: 'It is made anew: what is past is not told, and trouble that lasts is told once more.',
+    cause,
+  });
 }
 
 function bookmarksOf(document: unknown): Map<string, Bookmark> {
