@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Journal } from '../../src/catalogue/journal.ts';
@@ -206,6 +206,35 @@ describe('a damaged journal', () => {
     await expect(journal.append(started('a'))).rejects.toMatchObject({ code: 'IO_FAILED' });
     expect(told).toEqual(['a']);
     expect(journal.histories.of('app').open).toHaveLength(1);
+  });
+
+  test('whether an entry is on disk is told with it', async () => {
+    const path = await journalPath();
+    const { journal } = open(path);
+    const recorded: boolean[] = [];
+    journal.onEntry((_, isRecorded) => recorded.push(isRecorded));
+    await journal.append(started('a'));
+    await rename(path, `${path}.old`);
+    await mkdir(path);
+    await expect(journal.append(started('b'))).rejects.toThrow();
+    expect(recorded).toEqual([true, false]);
+  });
+
+  test('is read on from where it was read to, with torn lines passed over', async () => {
+    const path = await journalPath();
+    const { journal } = open(path);
+    expect(await journal.end()).toBe(0);
+    await journal.append(started('a'));
+    const place = await journal.end();
+    await appendFile(path, '{"event":"started"\n');
+    await journal.append(started('b'));
+    const readFrom = async (from: number) => {
+      const read = [];
+      for await (const each of journal.forwards(from)) read.push(each);
+      return read;
+    };
+    expect(await readFrom(place)).toEqual([{ entry: started('b'), place: await journal.end() }]);
+    expect(await readFrom(await journal.end())).toEqual([]);
   });
 });
 

@@ -170,6 +170,23 @@ describe('what is told', () => {
     expect(await bookmarksOf(bed)).toMatchObject({ ops: { jobs: {} } });
   });
 
+  test('is behind the bookmark on disk as soon as it was told, so that a crash repeats the last message at most', async () => {
+    const bed = await openTestLocation();
+    const ops = new Recipient();
+    startTelling(bed, [subscriber(ops, people)]);
+    await made(bed);
+    const { at } = await journaled(bed);
+    const end = await bed.context.journal.end();
+    await waitFor('the bookmark', async () => (await bookmarksOf(bed))['ops']?.place === end);
+    expect(await bookmarksOf(bed)).toMatchObject({
+      ops: { jobs: { app: { since: at, told: { failure: at } } } },
+    });
+    // What is not told moves nothing on disk: an idle daemon writes nothing.
+    await journaled(bed, { job: 'other', outcome: 'skipped' });
+    await bed.clock.untilAsleep();
+    expect(await bookmarksOf(bed)).toMatchObject({ ops: { place: end } });
+  });
+
   test('reaches each of several by themselves: one that refuses holds up none', async () => {
     const bed = await openTestLocation();
     const [ops, gone] = [new Recipient(), new Recipient('gone')];
