@@ -1,18 +1,16 @@
-import { constants, createGunzip, createZstdCompress, createZstdDecompress } from 'node:zlib';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { DEFAULT_LEVELS } from '../domain/compression-levels.ts';
 import type { CompressionType } from '../domain/manifest.ts';
 import type { Codec, CodecOptions } from '../domain/ports.ts';
 import { parallelGzip } from './parallel-gzip.ts';
 import { through, throughDecoder } from './stream-codec.ts';
+import { zstdCompressor } from './zstd-compressor.ts';
 
 /** What zlib hands out at once; its default of 16 KiB costs a thread-pool round trip per 16 KiB. */
 const CHUNK_BYTES = 512 * 1024;
 
 /** Some chunks may wait behind the transform, so that the thread that codes need not wait for whoever takes them. */
 const BUFFERED = { chunkSize: CHUNK_BYTES, highWaterMark: 4 * CHUNK_BYTES };
-
-/** 128 MiB: the longest window that `zstd -d` and Node's decoder accept without being told to. */
-const LONG_WINDOW_LOG = 27;
 
 /** The codec of a compression; decoding ignores the options. */
 export function createCodec(type: CompressionType, { level, longDistance }: CodecOptions = {}): Codec {
@@ -26,24 +24,14 @@ export function createCodec(type: CompressionType, { level, longDistance }: Code
       };
     case 'zstd':
       return {
-        encode: (input) =>
-          through(
-            input,
-            createZstdCompress({
-              ...BUFFERED,
-              params: {
-                [constants.ZSTD_c_compressionLevel]: level ?? DEFAULT_LEVELS.zstd,
-                // Off by default; without it a flipped bit can decode without any error.
-                [constants.ZSTD_c_checksumFlag]: 1,
-                ...(longDistance === true
-                  ? {
-                      [constants.ZSTD_c_enableLongDistanceMatching]: 1,
-                      [constants.ZSTD_c_windowLog]: LONG_WINDOW_LOG,
-                    }
-                  : {}),
-              },
-            }),
-          ),
+        encode: (input) => {
+          const { transform, block_bytes } = zstdCompressor({
+            level: level ?? DEFAULT_LEVELS.zstd,
+            longDistance: longDistance === true,
+            buffers: BUFFERED,
+          });
+          return through(input, transform, block_bytes);
+        },
         decode: (input) => throughDecoder(input, createZstdDecompress(BUFFERED), type),
       };
     default:

@@ -3,23 +3,23 @@ import { BackupError } from '../domain/errors.ts';
 import type { ByteStream } from '../domain/ports.ts';
 import { blocksOf } from './blocks.ts';
 
-/**
- * What the transform is given at once. Between two blocks its thread waits until this one has time to hand the next
- * over, so there should not be many.
- */
-const BLOCK_BYTES = 1024 * 1024;
+/** What a decoder is given at once. */
+const DECODER_BLOCK_BYTES = 1024 * 1024;
 /** One that the thread is at, one that it takes next, one that is filled meanwhile. */
 const BLOCKS = 3;
 
 /**
  * The bytes of `input` sent through a transform. An error of either side ends the iteration with it. A chunk is
  * copied before the next one is asked for, into memory that is used again: what passes here makes no garbage.
+ * @param block_bytes What the transform is given at once. Between two blocks its thread waits until this one has time
+ * to hand the next over, so there should not be many.
  */
 export async function* through(
   input: ByteStream,
   transform: Transform,
+  block_bytes: number,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const fed = feed(input, transform);
+  const fed = feed(input, transform, block_bytes);
   fed.catch((error: Error) => transform.destroy(error));
   try {
     for await (const chunk of transform) yield chunk as Buffer;
@@ -35,10 +35,10 @@ export async function* through(
  * is still queued, Node's zstd closes the frame with that chunk and then writes a second, empty one, which its own
  * decoder (24.x) refuses when a chunk ends within it.
  */
-async function feed(input: ByteStream, transform: Transform): Promise<void> {
+async function feed(input: ByteStream, transform: Transform, block_bytes: number): Promise<void> {
   const writing = new Writing(transform);
   const underWay: Promise<void>[] = [];
-  for await (const block of blocksOf(input, BLOCK_BYTES, BLOCKS)) {
+  for await (const block of blocksOf(input, block_bytes, BLOCKS)) {
     underWay.push(writing.write(block));
     // The memory of this one is filled next.
     if (underWay.length === BLOCKS) await underWay.shift();
@@ -89,7 +89,7 @@ export async function* throughDecoder(
   format: string,
 ): AsyncGenerator<Buffer, void, undefined> {
   try {
-    yield* through(input, transform);
+    yield* through(input, transform, DECODER_BLOCK_BYTES);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (!/^(Z_|ZSTD_|ERR_)/.test(code ?? '')) throw error;

@@ -1,0 +1,101 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { zstdDecompressSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import { createCodec } from '../../src/codecs/codecs.ts';
+import type { ByteStream } from '../../src/domain/ports.ts';
+import { requireProgram } from '../support/require-program.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const MEBIBYTE = 1024 * 1024;
+
+/** Several blocks and a rest, of what compresses well, badly, and not at all. */
+const DATA = Buffer.concat([
+  Buffer.alloc(3 * MEBIBYTE, 'a row that comes again and again\n'),
+  randomBytes(3 * MEBIBYTE),
+  Buffer.from(randomBytes(3 * MEBIBYTE).toString('hex')),
+  Buffer.alloc(17),
+]);
+
+async function* piecesOf(data: Buffer, bytes: number): AsyncGenerator<Buffer, void, undefined> {
+  for (let at = 0; at < data.length; at += bytes) yield data.subarray(at, at + bytes);
+}
+
+async function encoded(input: ByteStream, level?: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of createCodec('zstd', { level }).encode(input)) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks);
+}
+
+function threads(): number {
+  return readdirSync('/proc/self/task').length;
+}
+
+describe.each([1, 3, 19])('at level %i several threads', (level) => {
+  test('write one frame with a checksum, which every decoder reads', async () => {
+    requireProgram('zstd', 'zstd');
+    const stored = await encoded(piecesOf(DATA, 300_001), level);
+    expect(zstdDecompressSync(stored).equals(DATA)).toBe(true);
+    const options = { input: stored, maxBuffer: 2 * DATA.length };
+    expect(execFileSync('zstd', ['-dc'], options).equals(DATA)).toBe(true);
+    // A frame of its own for each block would begin with this.
+    const descriptor = stored.readUInt8(4);
+    expect(descriptor & 0b100).toBe(0b100);
+    expect(frames(stored)).toBe(1);
+  });
+});
+
+/** Frames of a file, by RFC 8878: a header, blocks to the last one, a checksum. */
+function frames(stored: Buffer): number {
+  let count = 0;
+  for (let at = 0; at < stored.length; count += 1) {
+    expect(stored.readUInt32LE(at)).toBe(0xfd2fb528);
+    const descriptor = stored.readUInt8(at + 4);
+    const singleSegment = (descriptor >> 5) & 1;
+    const sizeBytes = [singleSegment, 2, 4, 8][descriptor >> 6] ?? 0;
+    at += 5 + (1 - singleSegment) + ([0, 1, 2, 4][descriptor & 3] ?? 0) + sizeBytes;
+    for (let isLast = false; !isLast; ) {
+      const header = stored.readUIntLE(at, 3);
+      isLast = (header & 1) === 1;
+      const isRun = ((header >> 1) & 3) === 1;
+      at += 3 + (isRun ? 1 : header >> 3);
+    }
+    at += descriptor & 0b100 ? 4 : 0;
+  }
+  return count;
+}
+
+test('how the input is cut, and how the threads get their turns, does not show in the archive', async () => {
+  const once = await encoded(piecesOf(DATA, DATA.length));
+  expect((await encoded(piecesOf(DATA, 77_777))).equals(once)).toBe(true);
+  expect((await encoded(piecesOf(DATA, 5 * MEBIBYTE))).equals(once)).toBe(true);
+});
+
+test.each([0, 1, MEBIBYTE - 1, MEBIBYTE, 4 * MEBIBYTE, 4 * MEBIBYTE + 1, 8 * MEBIBYTE])(
+  '%i bytes come back',
+  async (bytes) => {
+    const data = DATA.subarray(MEBIBYTE, MEBIBYTE + bytes);
+    const stored = await encoded(piecesOf(data, 100_000));
+    expect(zstdDecompressSync(stored).equals(data)).toBe(true);
+    expect(frames(stored)).toBe(1);
+  },
+);
+
+test('no thread is left, whether it ends, breaks off or is left early', async () => {
+  await encoded(piecesOf(DATA, 100_000));
+  const before = threads();
+  for (let run = 0; run < 5; run += 1) {
+    await encoded(piecesOf(DATA, 100_000));
+    const broken = async function* () {
+      yield* piecesOf(DATA, 100_000);
+      throw new Error('the disk went away');
+    };
+    await expect(encoded(broken())).rejects.toThrow('the disk went away');
+    for await (const chunk of createCodec('zstd').encode(piecesOf(DATA, 100_000))) {
+      expect(chunk.length).toBeGreaterThan(0);
+      break;
+    }
+  }
+  await waitFor('the threads to be gone', () => threads() <= before);
+});
