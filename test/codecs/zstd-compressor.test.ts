@@ -22,7 +22,7 @@ async function* piecesOf(data: Buffer, bytes: number): AsyncGenerator<Buffer, vo
   for (let at = 0; at < data.length; at += bytes) yield data.subarray(at, at + bytes);
 }
 
-async function encoded(input: ByteStream, level?: number): Promise<Buffer> {
+async function encoded(input: ByteStream, level = 3): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of createCodec('zstd', { level }).encode(input)) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
