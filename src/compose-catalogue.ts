@@ -12,5 +12,5 @@ export async function composeCatalogue(config: Config): Promise<Catalogue> {
   assertSources(config);
   const { requireMount } = config;
   const location = await Location.open(config.location, { requireMount, create: false, write: false });
-  return new Catalogue(location, new DirectoryStore(location.root, location.owner));
+  return new Catalogue(location, new DirectoryStore(location.root, location.owner), { once: true });
 }

@@ -28,10 +28,11 @@ export class Catalogue {
   readonly #view: ManifestView;
   readonly #additions: Additions;
 
-  constructor(location: Location, store: Store) {
+  /** @param once It is looked at one time only, by a command that shows what there is and ends. */
+  constructor(location: Location, store: Store, options: { once?: boolean } = {}) {
     this.#location = location;
     this.#store = store;
-    this.#view = new ManifestView(location);
+    this.#view = new ManifestView(location, options);
     this.#additions = new Additions(location);
   }
 

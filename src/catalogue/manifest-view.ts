@@ -24,14 +24,17 @@ interface Loaded extends Read {
 /** What the manifests of a location say, refreshed when the directory's mtime says that something was renamed in it. */
 export class ManifestView {
   readonly #location: Location;
+  readonly #once: boolean;
   readonly #loaded = new Map<string, Loaded>();
   #seenMtime_ms = -1;
   #lookedAt_ms = 0;
   #generation = 0;
   #sorted: ManifestSummary[] | undefined;
 
-  constructor(location: Location) {
+  /** @param once It is looked at one time only: what tells a manifest from its next version is not asked for. */
+  constructor(location: Location, { once = false }: { once?: boolean } = {}) {
     this.#location = location;
+    this.#once = once;
   }
 
   generation(): number {
@@ -64,7 +67,7 @@ export class ManifestView {
     for (;;) {
       const name = newestName(names, source);
       if (name === undefined) return undefined;
-      const { summary } = this.#read(directory, name);
+      const summary = this.#read(directory, name)?.summary;
       if (summary !== undefined) return summary;
       names = names.filter((other) => other !== name);
     }
@@ -77,6 +80,7 @@ export class ManifestView {
 
   /** Loads what is new or changed since the last look. Costs one stat when nothing is. */
   #refresh(): void {
+    if (this.#once && this.#lookedAt_ms > 0) return;
     const directory = this.#location.manifests;
     const mtimeMs = this.#location.manifestsChanged_ms();
     const ticks_ms = performance.now();
@@ -100,16 +104,24 @@ export class ManifestView {
   /** Returns whether the file differs from what was loaded of it. */
   #load(directory: string, name: string): boolean {
     const filename = name.slice(0, -MANIFEST_SUFFIX.length);
+    if (this.#once) {
+      const read = this.#read(directory, name);
+      if (read !== undefined) this.#loaded.set(filename, { ...read, mtime_ms: 0, inode: 0 });
+      return true;
+    }
     const stats = statSync(`${directory}/${name}`, { throwIfNoEntry: false });
     if (stats === undefined) return this.#loaded.delete(filename);
     const known = this.#loaded.get(filename);
     // Every change comes by rename, so it has an inode of its own even within one tick of the clock.
     if (known !== undefined && known.mtime_ms === stats.mtimeMs && known.inode === stats.ino) return false;
-    this.#loaded.set(filename, { ...this.#read(directory, name), mtime_ms: stats.mtimeMs, inode: stats.ino });
+    const read = this.#read(directory, name);
+    if (read === undefined) return this.#loaded.delete(filename);
+    this.#loaded.set(filename, { ...read, mtime_ms: stats.mtimeMs, inode: stats.ino });
     return true;
   }
 
-  #read(directory: string, name: string): Read {
+  /** Undefined when it is gone: somebody deletes it just now. */
+  #read(directory: string, name: string): Read | undefined {
     const filename = name.slice(0, -MANIFEST_SUFFIX.length);
     try {
       // The path not by `join`, which takes half as long as reading the file.
@@ -117,6 +129,7 @@ export class ManifestView {
       const { contents: _, ...summary } = manifest;
       return { summary, fault: undefined };
     } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       return { summary: undefined, fault: unreadable(filename, error) };
     }
   }
