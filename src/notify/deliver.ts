@@ -13,7 +13,7 @@ export interface Patience {
   pauses_ms: readonly number[];
 }
 
-/** `stopped`: the signal came before an answer, so that nobody knows. */
+/** `sent`: at least some got it. `stopped`: the signal came before an answer, so that nobody knows. */
 export type Delivery = 'sent' | 'failed' | 'stopped';
 
 export interface DeliveryParts {
@@ -29,6 +29,7 @@ export async function deliver(
   notice: Notice,
   signal: AbortSignal,
 ): Promise<Delivery> {
+  const pauses_ms = [...patience.pauses_ms];
   for (let attempt = 1; ; attempt += 1) {
     const fault = await attemptOnce(notifier, notice, patience.attempt_ms, signal);
     if (fault === undefined) {
@@ -36,14 +37,15 @@ export async function deliver(
       return 'sent';
     }
     if (signal.aborted) return stopped(events, notifier, notice);
-    const pause_ms = patience.pauses_ms[attempt - 1];
-    if (pause_ms === undefined || (fault instanceof DeliveryError && fault.isFinal)) {
+    const { isFinal, isPartial, retryAfter_ms } = adviceOf(fault);
+    const pause_ms = isFinal ? undefined : takePause(pauses_ms, retryAfter_ms);
+    if (pause_ms === undefined) {
       events.failed(notifier.id, notice, fault);
-      return 'failed';
+      // Told anew each time that a job fails, those who got it would be told more often than `repeat` says.
+      return isPartial ? 'sent' : 'failed';
     }
     events.retried(notifier.id, notice, fault, attempt, pause_ms);
-    const until = new Date(clock.now().getTime() + pause_ms);
-    while (clock.now() < until && !signal.aborted) await clock.sleepUntil(until, signal);
+    await pause(clock, pause_ms, signal);
     if (signal.aborted) return stopped(events, notifier, notice);
   }
 }
@@ -65,6 +67,30 @@ export async function attemptOnce(
       hint: 'Look whether the receiver is reachable from this machine, and how long it takes to answer.',
     });
   }
+}
+
+function adviceOf(fault: BackupError) {
+  return fault instanceof DeliveryError ? fault : { isFinal: false, isPartial: false, retryAfter_ms: 0 };
+}
+
+/**
+ * The next pause. Where the receiver asks for a longer one it takes the following ones too, so that patience ends
+ * when it would have ended. Undefined: it has ended.
+ */
+function takePause(pauses_ms: number[], least_ms: number): number | undefined {
+  let pause_ms = pauses_ms.shift();
+  while (pause_ms !== undefined && pause_ms < least_ms && pauses_ms.length > 0) {
+    pause_ms += pauses_ms.shift() ?? 0;
+  }
+  return pause_ms;
+}
+
+/** Ends early where the clock is set back: by how much nobody knows. */
+async function pause(clock: Clock, pause_ms: number, signal: AbortSignal): Promise<void> {
+  const from = clock.now();
+  const until = new Date(from.getTime() + pause_ms);
+  const isBetween = (now: Date) => from <= now && now < until;
+  while (isBetween(clock.now()) && !signal.aborted) await clock.sleepUntil(until, signal);
 }
 
 function stopped(events: NotifyEvents, { id }: Notifier, notice: Notice): 'stopped' {

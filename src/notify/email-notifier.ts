@@ -82,6 +82,7 @@ function refusedSome(host: string, refused: number, all: number): DeliveryError 
   return new DeliveryError(`${host} refused ${refused} of ${all} recipients`, {
     hint: 'Look at the addresses in `to`; the others got the mail.',
     isFinal: true,
+    isPartial: true,
   });
 }
 
@@ -102,7 +103,7 @@ function smtpError(server: string, error: unknown): DeliveryError {
     case 'ETLS':
       return new DeliveryError(`the mail server ${server} offers no encryption that can be used`, {
         hint: 'Set `smtp.tls` to "implicit" if the port expects TLS from the first byte (465), or to "none" for a server on this machine, without a password.',
-        isFinal: true,
+        isFinal,
         cause: error,
       });
     case 'EENVELOPE':

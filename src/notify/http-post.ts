@@ -19,6 +19,7 @@ export async function post({ url, body, headers }: HttpMessage, signal: AbortSig
   const { host } = target;
   const authorization = basicAuthorization(target);
   let status: number;
+  let retryAfter: string | null;
   try {
     const response = await fetch(target, {
       method: 'POST',
@@ -28,6 +29,7 @@ export async function post({ url, body, headers }: HttpMessage, signal: AbortSig
       signal,
     });
     ({ status } = response);
+    retryAfter = response.headers.get('retry-after');
     // What a receiver says may repeat what it was sent, and is not read; unread it would hold the connection.
     await response.body?.cancel();
   } catch (error) {
@@ -38,10 +40,18 @@ export async function post({ url, body, headers }: HttpMessage, signal: AbortSig
     });
   }
   if (status >= 200 && status < 300) return;
-  throw refusal(host, status);
+  throw refusal(host, status, millisecondsOf(retryAfter, new Date()));
 }
 
-function refusal(host: string, status: number): DeliveryError {
+/** https://datatracker.ietf.org/doc/html/rfc9110#section-10.2.3: seconds or a date; 0 for anything else. */
+function millisecondsOf(retryAfter: string | null, now: Date): number {
+  const value = retryAfter ?? '';
+  if (/^\d+$/.test(value)) return Number(value) * 1_000;
+  const wait_ms = Date.parse(value) - now.getTime();
+  return wait_ms > 0 ? wait_ms : 0;
+}
+
+function refusal(host: string, status: number, retryAfter_ms: number): DeliveryError {
   const message = `${host} answered with status ${status}`;
   if (status >= 300 && status < 400) {
     return new DeliveryError(message, {
@@ -50,7 +60,8 @@ function refusal(host: string, status: number): DeliveryError {
     });
   }
   if (status >= 500 || TEMPORARY_STATUSES.includes(status)) {
-    return new DeliveryError(message, { hint: 'The receiver has a fault of its own, or too much to do.' });
+    const hint = 'The receiver has a fault of its own, or too much to do.';
+    return new DeliveryError(message, { hint, retryAfter_ms });
   }
   return new DeliveryError(message, {
     hint: 'The receiver refuses it: are `url`, `token` and `format` the ones that it gave you?',
@@ -64,8 +75,17 @@ function basicAuthorization(target: URL): Record<string, string> {
   if (username === '' && password === '') return {};
   target.username = '';
   target.password = '';
-  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  const pair = `${decoded(username)}:${decoded(password)}`;
   return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+}
+
+/** As it stands where a percent sign encodes nothing. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** The code of the system or of TLS; the message could name the whole address. */

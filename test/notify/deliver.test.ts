@@ -119,6 +119,37 @@ describe('a message', () => {
     expect(log.at(-1)).toMatchObject({ level: 'warn', msg: expect.stringContaining('told later') as string });
   });
 
+  test('is not tried before the receiver asks for it, nor for longer than without', async () => {
+    const busy = new DeliveryError('busy', { hint: 'Wait.', retryAfter_ms: 3_600_000 });
+    const { clock, notifier, send } = bed([busy, busy]);
+    const sending = send();
+    await clock.untilAsleep();
+    clock.advance(34_999);
+    await clock.untilAsleep();
+    expect(notifier.attempts).toHaveLength(1);
+    clock.advance(1);
+    expect(await sending).toBe('failed');
+    expect(notifier.attempts.map(({ at }) => at)).toEqual(['02:00:00', '02:00:35']);
+  });
+
+  test('does not wait for a clock that was set back', async () => {
+    const { clock, send, notifier } = bed([passing]);
+    const sending = send();
+    await clock.untilAsleep();
+    clock.advance(-3_600_000);
+    expect(await sending).toBe('sent');
+    expect(notifier.attempts).toHaveLength(2);
+  });
+
+  test('that some got is not taken for told to nobody, and counts as failed', async () => {
+    const { counted, send, notifier } = bed([
+      new DeliveryError('refused 1 of 2', { hint: 'Look.', isFinal: true, isPartial: true }),
+    ]);
+    expect(await send()).toBe('sent');
+    expect(notifier.attempts).toHaveLength(1);
+    expect(await counted()).toEqual({ sent: 0, failed: 1 });
+  });
+
   test('of a notifier with a fault of its own is tried again, too', async () => {
     const { clock, send, notifier } = bed([new TypeError('undefined is not a function')]);
     const sending = send();

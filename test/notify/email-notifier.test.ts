@@ -6,6 +6,7 @@ import { type EmailOptions, EmailNotifier } from '../../src/notify/email-notifie
 import { NO_ABORT } from '../support/fakes.ts';
 import {
   deadPort,
+  hesitantServer,
   MailServer,
   PASSWORD,
   selfSigned,
@@ -174,6 +175,14 @@ describe('a fault', () => {
     });
   });
 
+  test.each([
+    ['454 TLS not available due to temporary reason', false],
+    ['502 not here', true],
+  ])('of the encryption, %s, is final: %s', async (answer, isFinal) => {
+    const fault = await faultOf(notifierAt(await hesitantServer(answer)));
+    expect(fault).toMatchObject({ isFinal, message: expect.stringContaining('no encryption') as string });
+  });
+
   test('of one recipient is told, and the mail is not sent to the others again', async () => {
     const server = await MailServer.start({
       authOptional: true,
@@ -181,7 +190,11 @@ describe('a fault', () => {
         address.startsWith('night') ? done(Object.assign(new Error('no'), { responseCode: 550 })) : done(),
     });
     const fault = await faultOf(notifierAt(server.port, { tls: 'none' }));
-    expect(fault).toMatchObject({ isFinal: true, message: '127.0.0.1 refused 1 of 2 recipients' });
+    expect(fault).toMatchObject({
+      isFinal: true,
+      isPartial: true,
+      message: '127.0.0.1 refused 1 of 2 recipients',
+    });
     expect(server.mails).toMatchObject([{ to: ['ops@example.org'] }]);
   });
 

@@ -111,6 +111,14 @@ describe('whom the receiver takes it for', () => {
     const pair = Buffer.from('ops:p@ss').toString('base64');
     expect(receiver.received).toMatchObject([{ path: '/hook', headers: { authorization: `Basic ${pair}` } }]);
   });
+
+  test('a percent sign in the address that encodes nothing stands for itself', async () => {
+    const receiver = await HttpReceiver.start();
+    const url = receiver.url('/hook').replace('//', '//ops:100%@');
+    await notifierFor(url).notify(testNotice(), NO_ABORT);
+    const pair = Buffer.from('ops:100%').toString('base64');
+    expect(receiver.received).toMatchObject([{ headers: { authorization: `Basic ${pair}` } }]);
+  });
 });
 
 describe('other shapes', () => {
@@ -123,6 +131,17 @@ describe('other shapes', () => {
     expect(text).toMatch(/^\*\[cofre db1\] FAILED app: TOOL_FAILED\*\n```\n/);
     expect(text).toContain("&lt;!channel&gt; ''' &amp; more");
     expect(text.match(/```/g)).toHaveLength(2);
+  });
+
+  test('a hook of Slack gets no more than what takes its shape allows, and no half of anything', async () => {
+    const errors = Array.from({ length: 5 }, () => ({
+      code: 'TOOL_FAILED' as const,
+      message: '&'.repeat(900),
+    }));
+    const { body } = await sent({ format: 'slack' }, testNotice({ errors }));
+    const { text } = JSON.parse(body) as { text: string };
+    expect(text.length).toBeLessThanOrEqual(2_000);
+    expect(text).toMatch(/(?:&amp;)+…\n```$/);
   });
 
   test('a topic of ntfy gets the text, with title, priority and tags', async () => {
@@ -176,9 +195,20 @@ describe('an answer', () => {
     expect(JSON.stringify(fault)).not.toContain('secret-path');
   });
 
+  test.each([
+    ['120', 120_000],
+    [new Date(Date.now() + 120_000).toUTCString(), 120_000],
+    ['Thu, 01 Jan 1970 00:00:00 GMT', 0],
+    ['-5', 0],
+    ['soon', 0],
+  ])('that asks to come again after %s says so', async (value, wanted_ms) => {
+    const { retryAfter_ms } = await faultOf(() => ({ status: 429, headers: { 'retry-after': value } }));
+    expect(Math.abs(retryAfter_ms - wanted_ms)).toBeLessThan(5_000);
+  });
+
   test('that leads elsewhere is not followed', async () => {
     const elsewhere = await HttpReceiver.start();
-    const fault = await faultOf(() => ({ location: elsewhere.url() }));
+    const fault = await faultOf(() => ({ status: 307, headers: { location: elsewhere.url() } }));
     expect(fault).toMatchObject({ isFinal: true, hint: expect.stringContaining('redirects') as string });
     expect(elsewhere.received).toEqual([]);
   });

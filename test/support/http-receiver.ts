@@ -12,7 +12,10 @@ export interface Received {
 }
 
 /** What a receiver answers to the nth request, from 1 on; `hang` never answers. */
-export type Answering = (nth: number, request: Received) => number | 'hang' | { location: string };
+export type Answering = (
+  nth: number,
+  request: Received,
+) => number | 'hang' | { status: number; headers: Record<string, string> };
 
 /** A program that listens on HTTP at a port of its own on loopback, and notes what it gets. Gone with the test. */
 export class HttpReceiver {
@@ -31,7 +34,7 @@ export class HttpReceiver {
         const answered = answer(this.received.length, received);
         if (answered === 'hang') this.#hanging.push(response);
         else if (typeof answered === 'number') response.writeHead(answered).end('seen');
-        else response.writeHead(307, answered).end();
+        else response.writeHead(answered.status, answered.headers).end();
       });
     });
   }

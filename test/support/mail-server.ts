@@ -103,6 +103,21 @@ export async function silentServer(greeting = ''): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
+/** A server that offers STARTTLS and answers with this line when it is to begin. Gone with the test. */
+export async function hesitantServer(answer: string): Promise<number> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined).write('220 mail ready\r\n');
+    socket.on('data', (data) => {
+      if (/^EHLO/i.test(data.toString())) socket.write('250-mail\r\n250 STARTTLS\r\n');
+      else if (/^STARTTLS/i.test(data.toString())) socket.write(`${answer}\r\n`);
+      else socket.end();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => new Promise<void>((resolve) => server.close(() => resolve())));
+  return (server.address() as AddressInfo).port;
+}
+
 /** A port on loopback where nobody listens. */
 export async function deadPort(): Promise<number> {
   const server = createServer();
