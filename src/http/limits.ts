@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
 import { BlockList, isIP, type Socket } from 'node:net';
 import type {
   FastifyError,
@@ -75,8 +75,18 @@ export function harden(server: FastifyInstance, { isTls }: { isTls: boolean }): 
   server.removeAllContentTypeParsers();
   const parse = server.getDefaultJsonParser('error', 'error');
   server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null, undefined);
+    const coding = request.headers['content-encoding'] ?? 'identity';
+    if (coding !== 'identity') done(codedBody());
+    else if (body === '') done(null, undefined);
     else void parse(request, body.toString(), done);
+  });
+}
+
+function codedBody(): Refusal {
+  return new Refusal('USAGE', 'the body is in a content coding, of which none is read', {
+    status: 415,
+    headers: { 'accept-encoding': 'identity' },
+    hint: 'Send it as it is.',
   });
 }
 
@@ -114,7 +124,9 @@ function answerUnroutable(error: FastifyError, _request: FastifyRequest, reply: 
 
 /** What is no HTTP, or too much or too slow of it, never comes to a route. */
 function answerMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  // The answer that Node is sending on this connection: in the middle of a download an error would pass for a part of it.
+  const { _httpMessage: answer } = socket as Socket & { _httpMessage?: ServerResponse | null };
+  if (error.code === 'ECONNRESET' || !socket.writable || answer?.headersSent === true) {
     socket.destroy();
     return;
   }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, lstatSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -5,7 +6,7 @@ import { connect, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { HttpServer, type HttpOptions } from '../../src/http/http-server.ts';
-import { openApiBed, ADMIN } from '../support/api-bed.ts';
+import { ADMIN, type ApiBed, openApiBed } from '../support/api-bed.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
 
 const ENDPOINT = { host: '127.0.0.1', port: 0, socketMode: 0o660 };
@@ -38,6 +39,12 @@ async function raw(url: string, text: string): Promise<string> {
   socket.on('data', (chunk: Buffer) => (reply += chunk.toString()));
   await once(socket, 'close');
   return reply;
+}
+
+/** An archive that no buffer of a socket holds. */
+async function bigArchive(bed: ApiBed): Promise<string> {
+  writeFileSync(join(bed.directory, 'tree/big'), randomBytes(32 * 1024 * 1024));
+  return (await bed.backup()).filename;
 }
 
 describe('what is too much, too slow or no HTTP', () => {
@@ -106,6 +113,7 @@ describe('what is too much, too slow or no HTTP', () => {
     ['a body of more than 64 KiB', 'application/json', JSON.stringify({ job: 'x'.repeat(70_000) }), 413],
     ['no JSON', 'application/json', '{"job"', 400],
     ['a key that would change every object', 'application/json', '{"__proto__": {}}', 400],
+    ['nothing but null', 'application/json', 'null', 400],
     ['text', 'text/plain', 'job=app', 415],
     ['a form', 'application/x-www-form-urlencoded', 'job=app', 415],
     ['nothing, as a form', 'application/x-www-form-urlencoded', undefined, 202],
@@ -118,6 +126,35 @@ describe('what is too much, too slow or no HTTP', () => {
     });
     expect(status).toBe(expected);
     expect(bed.failed).toEqual([]);
+  });
+
+  test('a body in a content coding is 415, also where it is none', async () => {
+    const bed = await openApiBed();
+    const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+    const reply = await bed.call('POST', '/api/v1/backups', { headers, body: {} });
+    expect({ status: reply.status, accepted: reply.headers['accept-encoding'] }).toEqual({
+      status: 415,
+      accepted: 'identity',
+    });
+  });
+
+  test('what is no HTTP in the middle of an answer does not get into it', async () => {
+    const { bed, url, stop } = await start();
+    const archive = await bigArchive(bed);
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname);
+    const head = `Host: x\r\nAuthorization: Bearer ${ADMIN}\r\n\r\n`;
+    socket.write(`GET /api/v1/backups/${archive}/download HTTP/1.1\r\n${head}`);
+    // More comes than the buffers between the two hold, so that the answer waits for its reader.
+    await once(socket, 'readable');
+    socket.write('hello\r\n\r\n');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    let reply = '';
+    socket.on('data', (chunk: Buffer) => (reply += chunk.toString('latin1'))).on('error', () => undefined);
+    await once(socket, 'close');
+    expect(reply).toMatch(/^HTTP\/1.1 200 /);
+    expect(reply).not.toContain('HTTP/1.1 400');
+    await stop();
   });
 
   test('two hundred at once are all answered', async () => {

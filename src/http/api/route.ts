@@ -90,7 +90,7 @@ export function defineRoute<
         params: parse(params, raw.params, 'path') as z.output<P>,
         query: parse(looseQuery ? z.object(query.shape) : query, raw.query, 'query') as z.output<Q>,
         // Nothing at all is as good as an empty object.
-        body: parse(body, raw.body ?? {}, 'body') as z.output<B>,
+        body: parse(body, raw.body === undefined ? {} : raw.body, 'body') as z.output<B>,
       }),
   };
 }
