@@ -100,7 +100,7 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
       const composed = composeJobs({ ...next, location: app.config.location }, overrides.openSource);
       await http.reloadTls();
       [config, jobs] = [next, composed];
-      tokens.replace(config.http.tokens);
+      if (tokens.replace(config.http.tokens)) http.disconnect();
       app.inspectors.configure(config);
       app.restoring.configure(config);
       scheduler.replaceTasks(tasksOf(app, board, config, jobs));

@@ -49,12 +49,16 @@ export class Access {
     });
   }
 
-  /** Whoever asks, where that is known; for what is also served to everybody. Never throws. */
-  recognise(request: FastifyRequest): Caller | undefined {
+  /**
+   * Whether the request has any of the scopes, which all have where there are no tokens; for what is also served to
+   * everybody. Never throws.
+   */
+  allows(request: FastifyRequest, ...scopes: readonly Scope[]): boolean {
+    if (!this.isOn) return true;
     try {
-      return this.#identify(request);
+      return this.#identify(request)?.scopes.some((scope) => scopes.includes(scope)) === true;
     } catch {
-      return undefined;
+      return false;
     }
   }
 

@@ -22,6 +22,7 @@ export class HttpServer implements Service {
   readonly #observed: Observed;
   readonly #options: HttpOptions;
   #server: FastifyInstance | undefined;
+  #api: ProtectedRoutes | undefined;
 
   constructor(observed: Observed, options: HttpOptions) {
     this.#observed = observed;
@@ -32,6 +33,7 @@ export class HttpServer implements Service {
   async run(signal: AbortSignal): Promise<void> {
     const { tls, loadApi, onListening, ...options } = this.#options;
     const api = await loadApi?.();
+    this.#api = api;
     const server = createServer(this.#observed, {
       ...options,
       ...(tls === undefined ? {} : { tls: await readTls(tls) }),
@@ -44,6 +46,11 @@ export class HttpServer implements Service {
     api?.stop();
     await pending.settled();
     await server.close();
+  }
+
+  /** Ends what was opened with tokens that are good no longer, such as event streams. */
+  disconnect(): void {
+    this.#api?.disconnect();
   }
 
   /** Reads the files of the certificate again. Throws CONFIG_INVALID, and goes on with the old one. */

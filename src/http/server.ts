@@ -1,12 +1,15 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { BackupError, ERROR_CODES } from '../domain/errors.ts';
 import { type HealthReport, withoutDetails } from '../domain/health.ts';
+import type { Scope } from '../domain/scopes.ts';
 import { Access } from './access.ts';
 import { harden, type LimitOptions, limitsOf, nodeLimits } from './limits.ts';
 import { answerWithProblems } from './problem.ts';
 import { Tokens } from './tokens.ts';
 
 const OPEN_PATHS: readonly string[] = ['/livez', '/readyz', '/health', '/metrics'];
+/** Who may know why a request failed: not a scraper. */
+const INSIDERS = ['read', 'operate', 'delete', 'restore'] as const satisfies readonly Scope[];
 
 /** What the routes answer from. */
 export interface Observed {
@@ -22,7 +25,9 @@ export interface Observed {
 export interface ProtectedRoutes {
   serve(server: FastifyInstance, access: Access): void;
   methodsAt(path: string): readonly string[];
-  /** Ends what would go on for ever, such as event streams. */
+  /** Ends what would go on for ever, such as event streams: whoever comes back shows a token again. */
+  disconnect(): void;
+  /** The same, for good. */
   stop(): void;
 }
 
@@ -46,19 +51,19 @@ export function createServer(observed: Observed, options: ServerOptions = {}): F
   harden(server, { isTls: tls !== undefined });
   answerWithProblems(server, {
     failed: (error) => observed.failed(error),
-    maySee: (request) => !access.isOn || access.recognise(request) !== undefined,
+    maySee: (request) => access.allows(request, ...INSIDERS),
     methodsAt: (path) => (OPEN_PATHS.includes(path) ? ['GET', 'HEAD'] : (api?.methodsAt(path) ?? [])),
   });
   server.get('/livez', async () => ({ status: 'ok' }));
   server.get('/readyz', async (request, reply) => {
     const fault = await observed.notReady();
     if (fault === undefined) return { status: 'ok' };
-    const maySee = !access.isOn || access.recognise(request) !== undefined;
+    const maySee = access.allows(request, 'read');
     return reply.code(503).send({ status: 'not ready', reason: reasonOf(fault, maySee) });
   });
   server.get('/health', async (request, reply) => {
     const report = await observed.health();
-    const maySee = !access.isOn || access.recognise(request) !== undefined;
+    const maySee = access.allows(request, 'read');
     return reply.code(report.status === 'ok' ? 200 : 503).send(maySee ? report : withoutDetails(report));
   });
   server.get('/metrics', async (request, reply) => {

@@ -26,12 +26,14 @@ export class Tokens {
     return this.#known.length;
   }
 
-  /** Takes other tokens over; the old ones are good for nothing from here on. */
-  replace(tokens: readonly Token[]): void {
+  /** Takes other tokens over; the old ones are good for nothing from here on. Returns whether any is another. */
+  replace(tokens: readonly Token[]): boolean {
+    const before = JSON.stringify(this.#known);
     this.#known = tokens.map(({ name, token, scopes }) => ({
       caller: { name, scopes },
       digest: digestOf(token),
     }));
+    return JSON.stringify(this.#known) !== before;
   }
 
   /**

@@ -21,6 +21,7 @@ export function createApi(operations: Operations, streams: EventStreams, version
   return {
     serve: (server, access) => serveRoutes(server, routes, access),
     methodsAt: methodsOf(routes),
+    disconnect: () => streams.disconnect(),
     stop: () => streams.close(),
   };
 }

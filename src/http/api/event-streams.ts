@@ -53,15 +53,21 @@ export class EventStreams {
     return stream;
   }
 
+  /** Ends every stream; whoever comes back is told again what is under way. */
+  disconnect(): void {
+    for (const stream of this.#open) this.#end(stream);
+  }
+
   /** Ends every stream, and opens no other. */
   close(): void {
     this.#isClosed = true;
-    for (const stream of this.#open) stream.push(null);
+    this.disconnect();
   }
 
   #begin(): void {
     this.#unsubscribe = this.#board.subscribe((event) => this.#send(framed(event.event, dataOf(event))));
-    const look = () => void this.#options.lookAround();
+    // A journal that cannot be read is told by those who write it; the next look may succeed.
+    const look = () => void this.#options.lookAround().catch(() => undefined);
     this.#timers = [
       setInterval(() => this.#send(': alive\n\n'), HEARTBEAT_MS),
       setInterval(look, this.#options.lookEvery_ms ?? 1_000),
@@ -72,15 +78,21 @@ export class EventStreams {
 
   #send(text: string): void {
     for (const stream of this.#open) {
-      if (stream.readableEnded || stream.destroyed) continue;
       stream.push(text);
-      if (stream.readableLength > BUFFER_BYTES_MOST) stream.destroy();
+      if (stream.readableLength <= BUFFER_BYTES_MOST) continue;
+      stream.destroy();
+      this.#forget(stream);
     }
   }
 
+  /** Nothing may be pushed behind the end, which a slow reader has yet to come to. */
+  #end(stream: Readable): void {
+    stream.push(null);
+    this.#forget(stream);
+  }
+
   #forget(stream: Readable): void {
-    this.#open.delete(stream);
-    if (this.#open.size > 0) return;
+    if (!this.#open.delete(stream) || this.#open.size > 0) return;
     this.#unsubscribe();
     for (const timer of this.#timers) clearInterval(timer);
     this.#timers = [];

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { BackupError } from '../../../src/domain/errors.ts';
 import { SCOPES } from '../../../src/domain/scopes.ts';
 import { FailedAttempts } from '../../../src/http/failed-attempts.ts';
 import { createServer } from '../../../src/http/server.ts';
@@ -108,6 +109,8 @@ describe('a token', () => {
     tokens.replace([{ name: 'c', token: 'c'.repeat(20), scopes: ['read'] }]);
     expect(tokens.identify('b'.repeat(20))).toBeUndefined();
     expect(tokens.identify('c'.repeat(20))?.name).toBe('c');
+    expect(tokens.replace([{ name: 'c', token: 'c'.repeat(20), scopes: ['read'] }])).toBe(false);
+    expect(tokens.replace([{ name: 'c', token: 'c'.repeat(20), scopes: ['delete'] }])).toBe(true);
   });
 });
 
@@ -189,6 +192,29 @@ describe('what is open', () => {
     });
     expect(open.text).not.toContain(bed.directory);
     expect((await bed.call('GET', '/health')).body).toMatchObject({ status: 'failing' });
+  });
+
+  test('details need the scope `read`: a scraper has none of them', async () => {
+    const bed = await openApiBed();
+    const detail = `${bed.directory} is gone`;
+    const broken = new BackupError('LOCATION_UNUSABLE', detail);
+    const server = createServer(
+      {
+        ...bed.observed,
+        notReady: async () => broken,
+        health: async () => ({ ...(await bed.observed.health()), problems: [detail] }),
+        metrics: () => Promise.reject(broken),
+      },
+      bed.options,
+    );
+    const isTold = async (url: string, token: string) =>
+      (await server.inject({ url, headers: { authorization: `Bearer ${token}` } })).body.includes(detail);
+    for (const url of ['/health', '/readyz', '/metrics']) {
+      expect({ url, told: await isTold(url, tokenOf('read')) }).toEqual({ url, told: true });
+      expect({ url, told: await isTold(url, tokenOf('metrics')) }).toEqual({ url, told: false });
+    }
+    expect(await isTold('/health', tokenOf('operate'))).toBe(false);
+    await server.close();
   });
 
   test('metrics may need a token, with a scope of their own or `read`', async () => {

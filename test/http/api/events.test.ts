@@ -190,6 +190,41 @@ describe('a reader that does not read', () => {
   });
 });
 
+describe('streams', () => {
+  const board = { live: () => [], subscribe: () => () => undefined } as unknown as RunBoard;
+
+  test('go on when the runs of others cannot be looked for', async () => {
+    let looks = 0;
+    const lookAround = async () => {
+      looks += 1;
+      await Promise.reject(new Error('too many open files'));
+    };
+    const streams = new EventStreams(board, { lookAround, lookEvery_ms: 1 });
+    const stream = streams.open();
+    await waitFor('another look', () => looks > 2);
+    expect(stream.destroyed).toBe(false);
+    streams.close();
+  });
+
+  test('are ended with news behind the end, and others are opened', async () => {
+    const bed = await openApiBed();
+    const streams = new EventStreams(bed.board, { lookAround: async () => undefined });
+    const [stream, ...more] = Array.from({ length: 32 }, () => streams.open());
+    const faults: unknown[] = [];
+    for (const each of [stream, ...more]) each?.on('error', (error) => faults.push(error));
+    streams.disconnect();
+    expect(streams.size).toBe(0);
+    const next = streams.open();
+    await bed.backup();
+    expect(faults).toEqual([]);
+    const text = (await stream?.toArray())?.join('');
+    expect(text).toContain('event: runs');
+    expect(text).not.toContain('event: run-queued');
+    streams.close();
+    expect((await next.toArray()).join('')).toContain('event: run-queued');
+  });
+});
+
 /** The journal of the same location, as another process has it. */
 async function openOther(bed: ApiBed) {
   const { Journal } = await import('../../../src/catalogue/journal.ts');
