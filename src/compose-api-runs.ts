@@ -1,24 +1,15 @@
-import { join } from 'node:path';
-import type { ApiParts } from './compose-api.ts';
-import type { RestoreTargetConfig } from './config/config.ts';
+import { type ApiParts, assertReady } from './compose-api-parts.ts';
 import { BackupError, toBackupError } from './domain/errors.ts';
 import type { Job } from './domain/job.ts';
-import { RESTORE_TASK, type RunError } from './domain/journal-entry.ts';
-import type { Manifest, Outcome } from './domain/manifest.ts';
+import type { RunError } from './domain/journal-entry.ts';
+import type { Outcome } from './domain/manifest.ts';
 import { chooseJobs } from './engine/choose-jobs.ts';
 import { newRunId } from './engine/journaling.ts';
-import { restore } from './engine/restore.ts';
 import type { ProgressStep } from './engine/run-board.ts';
 import { runJob } from './engine/run.ts';
 import type { RunResult } from './engine/run-request.ts';
 import type { Begun, Operations } from './http/api/operations.ts';
 import { NEVER } from './lib/abort.ts';
-
-/** Throws CANCELLED while the daemon starts or stops: what it then began nobody would wait for. */
-export function assertReady({ isReady }: ApiParts): void {
-  if (isReady()) return;
-  throw new BackupError('CANCELLED', 'cofre is starting or stopping', { hint: 'Try again in a moment.' });
-}
 
 /** One run for each job, none of which is under way, in the queue of the scheduled runs. */
 export function startBackups(parts: ApiParts): Operations['startBackups'] {
@@ -30,19 +21,6 @@ export function startBackups(parts: ApiParts): Operations['startBackups'] {
     const running = parts.scheduler.running();
     for (const job of chosen) if (running.has(job.name)) throw busy(job);
     return chosen.map((job) => beginBackup(parts, job, actor));
-  };
-}
-
-/** A restore into one of the configured targets, beside the scheduled runs. */
-export function startRestore(parts: ApiParts): Operations['startRestore'] {
-  return async (filename, { target, as, ...wish }, actor) => {
-    assertReady(parts);
-    const { context } = parts.app;
-    const manifest = await context.catalogue.read(filename);
-    const to = placeOf(targetNamed(parts, target), manifest, as);
-    return beginAsked(parts, RESTORE_TASK, actor, (run, signal, onProgress) =>
-      restore(context, { filename, to, run, trigger: 'api', actor, onProgress, ...wish }, signal),
-    );
   };
 }
 
@@ -101,13 +79,11 @@ function handled<T>(done: Promise<T>): Promise<T> {
   return done;
 }
 
-/** Whether another process runs the job. A run without an end may also be one that died: its lock tells. */
+/** Whether another process runs the job; also one that has written the end to the journal, and is at its last hook. */
 async function isRunElsewhere({ app, scheduler }: ApiParts, { name }: Job): Promise<boolean> {
-  const { journal, location } = app.context;
-  await journal.refresh();
-  if (scheduler.running().has(name) || journal.histories.of(name).open.length === 0) return false;
+  if (scheduler.running().has(name)) return false;
   try {
-    await using _lock = await location.lock(`job.${name}`, NEVER, 0);
+    await using _lock = await app.context.location.lock(`job.${name}`, NEVER, 0);
     return false;
   } catch (error) {
     if (error instanceof BackupError && error.code === 'LOCK_BUSY') return true;
@@ -120,35 +96,4 @@ function busy({ name }: Job): BackupError {
     path: name,
     hint: 'Wait for its end: GET /api/v1/runs tells it.',
   });
-}
-
-function targetNamed({ config }: ApiParts, name: string): RestoreTargetConfig {
-  const { restoreTargets } = config().http;
-  const target = restoreTargets.find((known) => known.name === name);
-  if (target !== undefined) return target;
-  const known = restoreTargets.map((each) => each.name).join(', ');
-  // What is not the name of a target may be a URI with a password: it is not repeated.
-  throw new BackupError('TARGET_REFUSED', '`to` is not the name of a configured target', {
-    path: 'to',
-    hint: `A restore over HTTP goes to a target of \`http.restoreTargets\` (${known || 'there is none yet'}), never to any other place; \`cofre restore\` does.`,
-  });
-}
-
-/** Throws USAGE when the target is not for archives of this type. */
-function placeOf(target: RestoreTargetConfig, { type, source, timestamp }: Manifest, as?: string): string {
-  if ('url' in target !== (type === 'database')) {
-    const [is, wants] = type === 'database' ? ['a database', 'url'] : ['files', 'directory'];
-    throw new BackupError('USAGE', `an archive of ${is} is restored to a target with \`${wants}\``, {
-      path: 'to',
-      hint: 'Name another target.',
-    });
-  }
-  if ('directory' in target) return join(target.directory, as ?? `${source}_${timestamp}`);
-  return as === undefined ? target.url : withDatabase(target.url, as);
-}
-
-/** Of several hosts a URI cannot be taken apart by `URL`. */
-function withDatabase(uri: string, database: string): string {
-  const [, server = '', query = ''] = /^([^:]+:\/\/[^/?]*)[^?]*(\?.*)?$/s.exec(uri) ?? [];
-  return `${server}/${encodeURIComponent(database)}${query}`;
 }

@@ -1,43 +1,24 @@
-import type { App } from './compose.ts';
+import { type ApiParts, assertReady } from './compose-api-parts.ts';
+import { startRestore } from './compose-api-restore.ts';
+import { beginAsked, startBackups } from './compose-api-runs.ts';
 import { policiesOf } from './compose-jobs.ts';
-import type { Config } from './config/config.ts';
-import type { AskedWork } from './daemon/asked-work.ts';
-import type { Scheduler } from './daemon/scheduler.ts';
-import { assertReady, beginAsked, startBackups, startRestore } from './compose-api-runs.ts';
 import { BackupError } from './domain/errors.ts';
 import { DRILL_TASK } from './domain/journal-entry.ts';
 import { deleteArchive } from './engine/delete.ts';
 import { drill } from './engine/drill.ts';
 import { nextRuns } from './engine/next-runs.ts';
 import { prune } from './engine/prune.ts';
-import type { RunBoard } from './engine/run-board.ts';
 import { findRun, listRuns } from './engine/run-history.ts';
-import type { ScheduledJob } from './engine/scheduled-job.ts';
 import { verifyArchive } from './engine/verify.ts';
 import { createApi } from './http/api/api.ts';
 import { EventStreams } from './http/api/event-streams.ts';
 import type { Operations } from './http/api/operations.ts';
 import type { ProtectedRoutes } from './http/server.ts';
 import { NEVER } from './lib/abort.ts';
-import type { Logger } from './lib/log.ts';
 import { VERSION } from './version.ts';
 
 /** How many coming runs are told. */
 const NEXT_RUNS = 5;
-
-/** What the API works with beside the app: the daemon around it, as it is now. */
-export interface ApiParts {
-  app: App;
-  log: Logger;
-  board: RunBoard;
-  scheduler: Scheduler;
-  asked: AskedWork;
-  /** Of the configuration that is in use. */
-  jobs: () => readonly ScheduledJob[];
-  config: () => Config;
-  /** Between start and stop; nothing is changed before and after. */
-  isReady: () => boolean;
-}
 
 /** The routes of the API over a daemon. */
 export function composeApi(parts: ApiParts): ProtectedRoutes {
@@ -109,8 +90,10 @@ export function composeOperations(parts: ApiParts): Operations {
     },
     jobs: async () => {
       const now = context.clock.now();
-      const report = await status.health(jobs(), scheduler.running());
-      return jobs().map((scheduled, index) => {
+      // A reload while the report is made must not lend a job the figures of another.
+      const all = jobs();
+      const report = await status.health(all, scheduler.running());
+      return all.map((scheduled, index) => {
         const { name, enabled, schedule, timezone, sources } = scheduled.job;
         const {
           last_success = null,

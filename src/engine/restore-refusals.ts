@@ -2,7 +2,7 @@ import { BackupError, toBackupError } from '../domain/errors.ts';
 import type { Manifest } from '../domain/manifest.ts';
 import type { DatabaseTargetState } from '../domain/restore-ports.ts';
 import { refuseUnfitDatabase } from '../domain/target-refusals.ts';
-import type { DatabaseRestoreFlags } from './restore-request.ts';
+import type { DatabaseOrigin, DatabaseRestoreFlags } from './restore-request.ts';
 
 /** Throws TARGET_REFUSED for a database that the archive is not to be restored into as asked. */
 export function refuseUnfit(
@@ -10,7 +10,10 @@ export function refuseUnfit(
   state: DatabaseTargetState,
   flags: DatabaseRestoreFlags,
 ): void {
-  if (state.exists && !flags.forceSource) refuseSource(manifest, state);
+  if (state.exists && !flags.forceSource) {
+    refuseSource(manifest, state);
+    for (const origin of flags.spared ?? []) refuseSpared(origin, state);
+  }
   refuseUnfitDatabase(state, flags);
 }
 
@@ -19,8 +22,8 @@ function refuseSource(manifest: Manifest, state: DatabaseTargetState): void {
   // A manifest made anew from its archive may not say which database it was: one that holds something may be it.
   const isUnnamed = manifest.database === undefined && state.occupants.length > 0;
   if (manifest.database !== state.database && !isUnnamed) return;
+  if (isOnAnotherServer(manifest, state)) return;
   const known = manifest.system_identifier !== undefined && state.system_identifier !== undefined;
-  if (known && manifest.system_identifier !== state.system_identifier) return;
   const why = isUnnamed
     ? 'the manifest does not say which one that was'
     : 'it has the same name, and nothing says that it is on another server';
@@ -32,6 +35,21 @@ function refuseSource(manifest: Manifest, state: DatabaseTargetState): void {
     path: state.description,
     hint: 'Restore into another database and look at it first; `--force-source` restores into this one all the same.',
   });
+}
+
+function refuseSpared(origin: DatabaseOrigin, state: DatabaseTargetState): void {
+  if (origin.database !== state.database || isOnAnotherServer(origin, state)) return;
+  const message = `${state.description} is, or may be, the database that the source ${origin.source} backs up`;
+  throw new BackupError('TARGET_REFUSED', message, {
+    path: state.description,
+    hint: 'Restore into another database.',
+  });
+}
+
+/** False also where it is not known. */
+function isOnAnotherServer(origin: DatabaseOrigin, { system_identifier }: DatabaseTargetState): boolean {
+  if (origin.system_identifier === undefined || system_identifier === undefined) return false;
+  return origin.system_identifier !== system_identifier;
 }
 
 /** For an archive that is not what its manifest records, told before anything is touched. */

@@ -1,4 +1,4 @@
-import type { Trigger } from '../domain/manifest.ts';
+import type { Manifest, Trigger } from '../domain/manifest.ts';
 import type { ExtractOptions } from '../domain/restore-ports.ts';
 
 /** How far a restore is. */
@@ -9,6 +9,9 @@ export interface RestoreProgress {
   total_bytes?: number;
 }
 
+/** The database that a source backs up, as an archive of it knows it. */
+export type DatabaseOrigin = Pick<Manifest, 'source' | 'database' | 'system_identifier'>;
+
 export interface DatabaseRestoreFlags {
   create: boolean;
   clean: boolean;
@@ -18,6 +21,8 @@ export interface DatabaseRestoreFlags {
   owners: boolean;
   /** Also into the database that the archive was taken from. */
   forceSource: boolean;
+  /** Databases that, but for `forceSource`, nothing is restored into, whatever archive it is. */
+  spared?: readonly DatabaseOrigin[];
   schemas: readonly string[];
   tables: readonly string[];
   /** Roles and tablespaces first: of the archive of that name, or of the one that belongs to this archive. */

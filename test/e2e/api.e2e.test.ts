@@ -46,8 +46,8 @@ function sleeping(workspace: Workspace, seconds: string, schedule = NEVER): Json
 }
 
 /** Reads the events of a daemon until the stream ends; resolves to all of it. */
-async function follow(daemon: Daemon): Promise<{ text: () => string; over: Promise<void> }> {
-  const headers = { authorization: `Bearer ${VIEWER}` };
+async function follow(daemon: Daemon, token = VIEWER): Promise<{ text: () => string; over: Promise<void> }> {
+  const headers = { authorization: `Bearer ${token}` };
   const reply = await fetch(`${await daemon.url()}/api/v1/events`, { headers });
   let text = '';
   const read = async () => {
@@ -66,7 +66,11 @@ test('a database and files are backed up, checked, downloaded and restored over 
     jobs: {
       shop: {
         schedule: NEVER,
-        sources: [{ type: 'postgres', name: 'shop', url: { env: 'SHOP_URL' } }, workspace.files('uploads')],
+        sources: [
+          { type: 'postgres', name: 'shop', url: { env: 'SHOP_URL' } },
+          { type: 'postgres', name: 'books', url: await server.createDatabase('api_books') },
+          workspace.files('uploads'),
+        ],
       },
     },
     http: { port: 0, tokens: TOKENS, restoreTargets: [{ name: 'staging', url: target.href }] },
@@ -75,11 +79,12 @@ test('a database and files are backed up, checked, downloaded and restored over 
   const events = await follow(daemon);
 
   const made = await daemon.call('POST', '/sistema/backup/executar', ADMIN);
-  expect(made).toMatchObject({ status: 200, body: { success: true, errors: [], archives: [] } });
-  const database = made.body['database'] as Manifest;
+  expect(made).toMatchObject({ status: 200, body: { success: true, errors: [] } });
+  const [database] = made.body['archives'] as [Manifest];
+  expect(made.body['database']).toMatchObject({ type: 'database', source: 'books' });
   expect(database).toMatchObject({ type: 'database', source: 'shop', trigger: 'api', actor: 'admin' });
   expect(made.body['files']).toMatchObject({ type: 'files', source: 'uploads' });
-  expect(await workspace.list()).toHaveLength(2);
+  expect(await workspace.list()).toHaveLength(3);
   expect(workspace.ended('shop')).toMatchObject([{ trigger: 'api', actor: 'admin', outcome: 'succeeded' }]);
   expect(daemon.log().filter(({ actor }) => actor === 'admin').length).toBeGreaterThan(3);
   expect(await daemon.metric('cofre_runs_total{job="shop",outcome="succeeded"}')).toBe(1);
@@ -106,14 +111,16 @@ test('a database and files are backed up, checked, downloaded and restored over 
   expect(workspace.ended('@restore')).toMatchObject([
     { trigger: 'api', actor: 'admin', outcome: 'succeeded' },
   ]);
-  // Into the database that it came from nobody restores over HTTP.
-  const refused = await daemon.call('POST', `${at}/restore?wait=true`, ADMIN, {
-    confirm: database.filename,
-    to: 'staging',
-    as: 'api_shop',
-    clean: true,
-  });
-  expect(refused).toMatchObject({ status: 409, body: { code: 'TARGET_REFUSED' } });
+  // Into a database that is backed up, that one or another, nobody restores over HTTP.
+  for (const as of ['api_shop', 'api_books']) {
+    const refused = await daemon.call('POST', `${at}/restore?wait=true`, ADMIN, {
+      confirm: database.filename,
+      to: 'staging',
+      as,
+      clean: true,
+    });
+    expect(refused).toMatchObject({ status: 409, body: { code: 'TARGET_REFUSED' } });
+  }
 
   for (const [method, path] of [
     ['POST', '/api/v1/backups'],
@@ -207,6 +214,21 @@ test('a job that runs by its schedule, or by a command, is not run a second time
   });
 });
 
+test('a job whose command is at its last hook is under way', async () => {
+  using workspace = open({});
+  const job = workspace.filesJob(NEVER, 'tree', { hooks: { after: ['sleep', '3'] } });
+  workspace.configure({ jobs: { app: job }, http: { port: 0, tokens: TOKENS } });
+  await using daemon = await workspace.startDaemon();
+  const command = workspace.run(['backup', 'app']);
+  await waitFor('the end of the run', () => workspace.ended('app').length === 1);
+  expect(await daemon.call('POST', '/api/v1/backups', ADMIN, { job: 'app' })).toMatchObject({
+    status: 409,
+    body: { code: 'JOB_BUSY' },
+  });
+  expect((await command).status).toBe(0);
+  expect(workspace.ended('app')).toHaveLength(1);
+});
+
 test('tokens come and go with SIGHUP; one that is refused leaves the old ones', async () => {
   using workspace = open({});
   const file = join(workspace.dir, 'token');
@@ -216,10 +238,12 @@ test('tokens come and go with SIGHUP; one that is refused leaves the old ones', 
   await using daemon = await workspace.startDaemon();
   const status = async (with_: string) => (await daemon.call('GET', '/api/v1/jobs', with_)).status;
   expect([await status(ADMIN), await status('another-token-0123456789')]).toEqual([200, 401]);
+  const events = await follow(daemon, ADMIN);
 
   writeFileSync(file, 'another-token-0123456789', { mode: 0o600 });
   daemon.signal('SIGHUP');
   await daemon.waitForLog('the reload', ({ msg }) => msg === 'the configuration was reloaded');
+  await events.over;
   expect([await status(ADMIN), await status('another-token-0123456789')]).toEqual([401, 200]);
 
   writeFileSync(file, 'short', { mode: 0o600 });

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { RunView } from '../../../src/domain/run-view.ts';
@@ -78,6 +78,45 @@ describe('a restore', () => {
     expect({ status, code: problem.code }).toEqual({ status: 409, code: 'TARGET_REFUSED' });
     expect(await runs(bed)).toMatchObject([{ outcome: 'failed', errors: [{ code: 'TARGET_REFUSED' }] }]);
     expect(readFileSync(join(recovered, 'mine/precious'), 'utf8')).toBe('x');
+  });
+});
+
+describe('does not leave the target', () => {
+  test('through a link in it', async () => {
+    const { bed, filename, restore, recovered } = await openBed();
+    const outside = join(bed.directory, 'outside');
+    mkdirSync(outside);
+    symlinkSync(outside, join(recovered, 'mine'));
+    const { status, problem } = await restore({ confirm: filename, to: 'recovered', as: 'mine' });
+    expect({ status, code: problem.code }).toEqual({ status: 409, code: 'TARGET_REFUSED' });
+    expect(problem.detail).toContain('symbolic link');
+    expect(await runs(bed)).toEqual([]);
+    expect(readdirSync(outside)).toEqual([]);
+  });
+
+  test.each(['tree', 'data'])('for what is, or holds, a directory that is backed up: %s', async (as) => {
+    const bed = await openApiBed({
+      config: (directory) => ({
+        jobs: {
+          app: {
+            schedule: '0 0 29 2 *',
+            sources: [{ type: 'files', name: 'tree', directories: ['./tree', './data/inside'] }],
+          },
+        },
+        http: { restoreTargets: [{ name: 'here', directory: join(directory, 'link') }] },
+      }),
+    });
+    mkdirSync(join(bed.directory, 'data/inside'), { recursive: true });
+    symlinkSync(bed.directory, join(bed.directory, 'link'));
+    const { filename } = await bed.backup();
+    const restore = (name: string) =>
+      bed.call('POST', `/api/v1/backups/${filename}/restore?wait=true`, {
+        body: { confirm: filename, to: 'here', as: name, overwrite: true },
+      });
+    const { status, problem } = await restore(as);
+    expect({ status, code: problem.code }).toEqual({ status: 409, code: 'TARGET_REFUSED' });
+    expect(problem.detail).toContain('what the source tree backs up');
+    expect((await restore('data2')).status).toBe(200);
   });
 });
 
