@@ -103,8 +103,8 @@ export class Notifications implements Service {
     while (!soft.aborted) {
       // Before the work: an entry that comes meanwhile is not slept over.
       const wake = this.#wake.signal;
-      await teller.work(hard);
-      await this.#pause(AbortSignal.any([soft, wake]));
+      const isWell = await teller.work(hard);
+      await this.#pause(AbortSignal.any([soft, wake]), isWell ? POLL_MS : HINDERED_MS);
     }
     await teller.work(hard);
   }
@@ -136,7 +136,7 @@ export class Notifications implements Service {
     return lock === undefined;
   }
 
-  async #pause(signal: AbortSignal, ms = POLL_MS): Promise<void> {
+  async #pause(signal: AbortSignal, ms: number): Promise<void> {
     const { clock } = this.#options.context;
     await clock.sleepUntil(new Date(clock.now().getTime() + ms), signal);
   }

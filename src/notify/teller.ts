@@ -66,9 +66,10 @@ export class Teller {
 
   /**
    * Tells everything that is not told yet; ends early when the signal aborts. A fault of the machine, such as a
-   * journal that cannot be read, is told in the log and tried again the next time.
+   * journal that cannot be read, is told in the log and tried again the next time. Returns whether there was none.
    */
-  async work(signal: AbortSignal): Promise<void> {
+  async work(signal: AbortSignal): Promise<boolean> {
+    let isWell = true;
     const steps = [
       () => this.#tellJournal(signal),
       () => this.#tellUnrecorded(signal),
@@ -78,9 +79,11 @@ export class Teller {
       try {
         await step();
       } catch (error) {
+        isWell = false;
         if (!signal.aborted) this.#parts.events.hindered(toBackupError(error, 'notifying'));
       }
     }
+    return isWell;
   }
 
   async #tellJournal(signal: AbortSignal): Promise<void> {

@@ -375,6 +375,18 @@ describe('a journal', () => {
     expect(ops.kinds).toEqual([`failure ${entry.run}`]);
   });
 
+  test('that cannot be read is complained of twice a minute, no more', async () => {
+    const bed = await openTestLocation();
+    startTelling(bed, [subscriber(new Recipient())]);
+    await made(bed);
+    await rm(bed.location.journal, { force: true });
+    await mkdir(bed.location.journal);
+    const complaints = () => bed.log.filter(({ step }) => step === 'notify').length;
+    for (let passed_s = 0; passed_s < 60; passed_s += 2) await pass(bed, 2_000);
+    await bed.clock.untilAsleep();
+    expect(complaints()).toBe(2);
+  });
+
   test.each([
     ['a shorter one', 1],
     ['a longer one', 30],
