@@ -60,6 +60,7 @@ async function follow(daemon: Daemon, token = VIEWER): Promise<{ text: () => str
 
 test('a database and files are backed up, checked, downloaded and restored over HTTP, by whoever has a token', async () => {
   using workspace = open({}, {});
+  const books = await server.createDatabase('api_books');
   const target = new URL(url);
   target.pathname = '/postgres';
   workspace.configure({
@@ -68,7 +69,7 @@ test('a database and files are backed up, checked, downloaded and restored over 
         schedule: NEVER,
         sources: [
           { type: 'postgres', name: 'shop', url: { env: 'SHOP_URL' } },
-          { type: 'postgres', name: 'books', url: await server.createDatabase('api_books') },
+          { type: 'postgres', name: 'books', url: books },
           workspace.files('uploads'),
         ],
       },
@@ -112,7 +113,8 @@ test('a database and files are backed up, checked, downloaded and restored over 
     { trigger: 'api', actor: 'admin', outcome: 'succeeded' },
   ]);
   // Into a database that is backed up, that one or another, nobody restores over HTTP.
-  for (const as of ['api_shop', 'api_books']) {
+  for (const { pathname } of [new URL(url), new URL(books)]) {
+    const as = pathname.slice(1);
     const refused = await daemon.call('POST', `${at}/restore?wait=true`, ADMIN, {
       confirm: database.filename,
       to: 'staging',
@@ -120,6 +122,7 @@ test('a database and files are backed up, checked, downloaded and restored over 
       clean: true,
     });
     expect(refused).toMatchObject({ status: 409, body: { code: 'TARGET_REFUSED' } });
+    expect(refused.body['detail']).toMatch(/was taken from|the source books backs up/);
   }
 
   for (const [method, path] of [
