@@ -31,6 +31,7 @@ export const ERROR_CODES = {
   SERVER_TOO_NEW: 'The server is newer than every pg_dump found.',
   SERVER_BUSY: 'Another session holds the advisory lock, or a table lock was not granted in time.',
   UNREADABLE: 'A table, sequence or directory that belongs to the backup cannot be read.',
+  ROWS_LEFT_OUT: 'A table is dumped without rows that belong to it.',
   DUMP_EMPTY: 'The dump holds nothing.',
   DUMP_TRUNCATED: 'The dump ended before its completion line.',
   SOURCE_MISSING:

@@ -8,6 +8,7 @@ import {
 } from '../../postgres/connection-params.ts';
 import { identifier, queryError } from '../../postgres/connect-errors.ts';
 import type { Staging } from './directory-dump.ts';
+import { findLeftOutPartitions } from './left-out-partitions.ts';
 import type { DumpFormat } from './pg-dump.ts';
 import { type Filters, isGiven, type PatternFault, resolveSelection } from './selection.ts';
 import { readServerFacts, type ServerFacts } from '../../postgres/server-facts.ts';
@@ -112,6 +113,7 @@ async function checkObjects(
   await session.query('SET LOCAL search_path = pg_catalog');
   await session.query('SET LOCAL statement_timeout = 0');
   findings.push(...(await findUnreadable(session, selection, role)));
+  findings.push(...(await findLeftOutPartitions(session, selection)));
   if (selection.includeSchemas === undefined && selection.includeTables === undefined) {
     findings.push(...(await findUnreadableLargeObjects(session, role, major)));
   }

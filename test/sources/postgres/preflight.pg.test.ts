@@ -194,6 +194,21 @@ describe('preflight', () => {
     });
   });
 
+  it.each([
+    [{ include: { tables: ['shop.parted'] } }, ['shop.parted']],
+    [{ include: { tables: ['shop.part*'] } }, []],
+    [{ include: { tables: ['shop.parted'] }, exclude: { tables: ['shop.part1'] } }, []],
+    [{ exclude: { tables: ['shop.part1'] } }, []],
+    [{ include: { schemas: ['shop'] } }, []],
+  ])('warns of partitions that %j leaves out by mistake', async (filters, tables) => {
+    const findings = await source({ url: cluster.urlOf('shop'), ...filters }).preflight(SIGNAL);
+    const warned = findings.filter(({ code }) => code === 'ROWS_LEFT_OUT');
+    expect(pathsOf(warned)).toEqual(tables);
+    expect(warned.every(({ message }) => message.includes('1 of its partitions, such as shop.part1'))).toBe(
+      true,
+    );
+  });
+
   it('warns of include.schemas beside include.tables, since pg_dump passes over it', async () => {
     const findings = await faults({ include: { schemas: ['shop'], tables: ['readable'] } });
     expect(findings).toMatchObject([{ severity: 'warning', message: expect.stringContaining('no effect') }]);
