@@ -2,7 +2,7 @@ import type { ByteStream } from '../domain/ports.ts';
 
 /**
  * The same bytes in blocks of `bytes`, only the last one shorter and none empty. They are copied into `count` pieces
- * of memory in turn: a block is written over when `count - 1` further ones have been asked for.
+ * of memory in turn: a block is written over when `count` further ones have been asked for, not before.
  */
 export async function* blocksOf(
   input: ByteStream,

@@ -221,3 +221,11 @@ function collectTail(stream: Readable): () => string {
   });
   return () => tail.toString().trim();
 }
+
+/** All that a program prints, as Latin-1, in which any bytes come through. Throws what childOutput throws. */
+export async function outputText(options: ChildOptions): Promise<string> {
+  const chunks: Buffer[] = [];
+  // Each is written over once the next has been asked for.
+  for await (const chunk of childOutput(options)) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks).toString('latin1');
+}

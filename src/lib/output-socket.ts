@@ -56,10 +56,15 @@ export class OutputSocket {
     try {
       const queue = new BatchQueue();
       const accepted = once(server, 'connection') as Promise<[Socket]>;
+      // Awaited later, or never where connecting fails; until then a rejection must not count as unhandled.
+      accepted.catch(() => undefined);
       const ours: Socket = connect({ path, onread: intoQueue(queue, () => ours) });
       ours.once('close', () => queue.end(ours.errored ?? undefined));
+      // Told by the end of the queue; without a listener it would end the process.
+      ours.on('error', () => undefined);
       await once(ours, 'connect');
       const [theirs] = await accepted;
+      theirs.on('error', () => undefined);
       return new OutputSocket(theirs, ours, queue);
     } finally {
       server.close();

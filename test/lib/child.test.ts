@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { BackupError } from '../../src/domain/errors.ts';
-import { childOutput, type ChildOptions, runChild, startChild } from '../../src/lib/child.ts';
+import { childOutput, type ChildOptions, outputText, runChild, startChild } from '../../src/lib/child.ts';
 import { NO_ABORT } from '../support/fakes.ts';
 import { isAlive } from '../support/processes.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
@@ -246,4 +246,10 @@ describe('what a program tells', () => {
       expect((error as BackupError).hint).toContain('pg_dump');
     }
   });
+});
+
+test('the text of a long output has each of its lines, in their order', async () => {
+  // More than what is under way at once, so that memory is used again.
+  const expected = Array.from({ length: 300_000 }, (_, index) => `${index + 1}\n`).join('');
+  expect((await outputText(script('seq 1 300000'))) === expected).toBe(true);
 });

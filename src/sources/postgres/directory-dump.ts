@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BackupError } from '../../domain/errors.ts';
 import type { ScratchDirectory } from '../../domain/restore-ports.ts';
-import { assertSucceeded, childOutput, runChild } from '../../lib/child.ts';
+import { assertSucceeded, outputText, runChild } from '../../lib/child.ts';
 import { endingWithUs } from '../../lib/parent-death.ts';
 import type { Tool } from '../../postgres/tools.ts';
 import { dumpMembers, TOC_NAME } from './dump-members.ts';
@@ -88,8 +88,6 @@ async function dumpInto(directory: string, options: DirectoryDumpOptions): Promi
 }
 
 async function listOf(directory: string, { pgRestore, env, signal }: DirectoryDumpOptions): Promise<string> {
-  const chunks: Buffer[] = [];
-  const command = { command: pgRestore.path, args: ['--list', directory], env, signal, label: 'pg_restore' };
-  for await (const chunk of childOutput(command)) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('latin1');
+  const args = ['--list', directory];
+  return await outputText({ command: pgRestore.path, args, env, signal, label: 'pg_restore' });
 }

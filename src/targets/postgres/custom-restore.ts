@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toBackupError } from '../../domain/errors.ts';
 import type { ByteStream } from '../../domain/ports.ts';
-import { assertSucceeded, childOutput, runChild } from '../../lib/child.ts';
+import { assertSucceeded, childOutput, outputText, runChild } from '../../lib/child.ts';
 import type { Tool } from '../../postgres/tools.ts';
 import { programMessage, ProgramStoppedError } from './restore-errors.ts';
 import type { ProgramLogin } from './target-server.ts';
@@ -28,10 +28,8 @@ export async function chooseEntries(
   const { pgRestore, file, env, schemas, tables } = options;
   if (schemas.length === 0 && tables.length === 0) return undefined;
   const list = async (args: readonly string[]): Promise<string> => {
-    const chunks: Buffer[] = [];
     const command = { command: pgRestore.path, args: ['--list', ...args, file], env, signal };
-    for await (const chunk of childOutput({ ...command, label: 'pg_restore' })) chunks.push(chunk);
-    return Buffer.concat(chunks).toString('latin1');
+    return await outputText({ ...command, label: 'pg_restore' });
   };
   return await selectEntries(list, schemas, tables);
 }

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { childOutput } from '../../lib/child.ts';
+import { outputText } from '../../lib/child.ts';
 import type { Tool } from '../../postgres/tools.ts';
 import { restoreParallel } from './custom-restore.ts';
 import type { ProgramLogin } from './target-server.ts';
@@ -53,9 +53,7 @@ async function listEntries(
   { pgRestore, login, args }: PhasesOptions,
   signal: AbortSignal,
 ): Promise<string[]> {
-  const chunks: Buffer[] = [];
   const command = { command: pgRestore.path, args: ['--list', ...args], env: login.env, signal };
-  for await (const chunk of childOutput({ ...command, label: 'pg_restore' })) chunks.push(chunk);
-  const printed = Buffer.concat(chunks).toString('latin1');
+  const printed = await outputText({ ...command, label: 'pg_restore' });
   return printed.split('\n').filter((line) => ENTRY.test(line));
 }
