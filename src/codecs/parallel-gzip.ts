@@ -18,7 +18,7 @@ const compress = promisify<Buffer, object, Buffer>(deflateRaw);
 /**
  * Compresses blocks side by side, in libuv's thread pool, into one gzip member, as the program pigz does: each block
  * is deflated with the 32 KiB before it as its dictionary and ends at a byte (a sync flush), so that the blocks
- * behind one another are one deflate stream. Every gzip decoder reads it. At most 4 blocks are under way, and all
+ * behind one another are one deflate stream. Every gzip decoder reads it. At most 5 blocks are under way, and all
  * of them have ended when the iteration settles.
  *
  * Format: RFC 1952 (gzip), RFC 1951 (deflate).

@@ -55,7 +55,8 @@ export class DirectoryStore implements Store {
         await file.close();
       }
     } catch (error) {
-      await rm(partial, { force: true });
+      // What is left there is swept by the next run, which is no reason to hide this one.
+      await rm(partial, { force: true }).catch(() => undefined);
       throw signal.aborted ? signal.reason : toBackupError(error, `writing ${basename(final)}`);
     }
     return new StagedFile(key, size, { partial, final, owner: this.#owner });
@@ -235,6 +236,8 @@ async function writeAll(file: FileHandle, payload: ByteStream, signal: AbortSign
         if (filled < WRITE_BYTES) continue;
         await writeWhole(file, gathered);
         flushing.wrote(filled);
+        // Of a disk that failed nobody should wait for the rest.
+        flushing.assertSucceeded();
         filled = 0;
       }
     }

@@ -7,7 +7,6 @@ import { createCodec } from '../../src/codecs/codecs.ts';
 import { BackupError } from '../../src/domain/errors.ts';
 import { COMPRESSION_TYPES } from '../../src/domain/manifest.ts';
 import type { ByteStream } from '../../src/domain/ports.ts';
-import { isOnPath } from '../../tools/server-programs.ts';
 import { requireProgram } from '../support/require-program.ts';
 import { dumpText } from '../support/fakes.ts';
 
@@ -161,7 +160,7 @@ describe('what others read', () => {
     expect(stored.readUInt32LE(0)).toBe(0xfd2fb528);
     expect(stored.readUInt8(4) & 0b100).toBe(0b100);
     expect(zstdDecompressSync(stored).equals(TEXT)).toBe(true);
-    if (!isOnPath('zstd')) return;
+    requireProgram('zstd', 'zstd');
     const { status, stdout } = spawnSync('zstd', ['-dc'], { input: stored });
     expect(status).toBe(0);
     expect(stdout.equals(TEXT)).toBe(true);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fakeProgram } from '../postgres/fake-program.ts';
 import { openRuns } from '../support/aftermath.ts';
-import type { Daemon } from '../support/cofre.ts';
+import type { Daemon, RunOptions } from '../support/cofre.ts';
 import { type TestServer, usingCluster } from '../support/postgres.ts';
 import { descendantsOf, processesWith } from '../support/processes.ts';
 import { smallDisk } from '../support/small-disk.ts';
@@ -43,9 +43,9 @@ afterAll(async () => {
 });
 
 /** A daemon whose job `app` runs once, soon, and the entry that its run leaves in the journal. */
-async function runOnce(workspace: Workspace, sources: Json[], rest: Json) {
+async function runOnce(workspace: Workspace, sources: Json[], rest: Json, options: Partial<RunOptions> = {}) {
   workspace.configure({ jobs: { app: { schedule: workspace.dueIn(1), sources, retries: 0, ...rest } } });
-  const daemon = await workspace.startDaemon();
+  const daemon = await workspace.startDaemon(options);
   const ended = await waitFor('the end of the run', () => workspace.ended('app')[0]);
   return { daemon, ended };
 }
@@ -77,7 +77,7 @@ describe.each(COMPRESSIONS)('in the middle of a backup through %s', (compression
     writeFileSync(join(workspace.tree, 'noise'), randomBytes(DATA_BYTES));
     const database = { type, name: 'app', url: { env: 'DATABASE_URI' } };
     const sources = [type === 'files' ? workspace.files('app') : database];
-    const { daemon, ended } = await runOnce(workspace, sources, { compression });
+    const { daemon, ended } = await runOnce(workspace, sources, { compression }, disk.options);
     await using _stopped = daemon;
     expect(ended).toMatchObject({ outcome: 'failed', archives: [], errors: [{ code: 'DISK_FULL' }] });
     await expectNothingLeft(daemon, workspace);

@@ -51,11 +51,15 @@ async function* largeObjects(path: string): AsyncGenerator<string> {
   }
 }
 
+/** Whatever else stands in the way is no reason to leave a table's data out. */
 async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 function malformed(path: string, line: string): BackupError {
