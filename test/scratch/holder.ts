@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { onTestFinished } from 'vitest';
 import type { ErrorDocument } from '../../src/domain/errors.ts';
+import { descendantsOf, isAlive } from '../support/processes.ts';
+import { waitFor } from '../support/wait-for.ts';
 import type { HolderOptions } from './scratch-holder.ts';
 
 const SCRIPT = join(import.meta.dirname, 'scratch-holder.ts');
@@ -14,7 +16,7 @@ export interface Holder {
   readonly url: string;
   /** What kept it from making anything. */
   readonly error: ErrorDocument | undefined;
-  /** SIGKILL; settles when it is dead. */
+  /** SIGKILL; settles when it is dead and its lock free. */
   kill(): Promise<void>;
   /** Lets it dispose of what it holds; settles when it has. */
   release(): Promise<void>;
@@ -41,8 +43,11 @@ export async function startHolder(options: HolderOptions, before: readonly strin
     url,
     error,
     kill: async () => {
+      // What holds its lock ends when it sees that its maker has, which is a moment later.
+      const locks = descendantsOf(child.pid ?? -1).filter(({ command }) => command === 'cat');
       child.kill('SIGKILL');
       await exited;
+      await waitFor('its lock to be free', () => !locks.some(({ pid }) => isAlive(pid)));
     },
     release: async () => {
       stdin.end();
