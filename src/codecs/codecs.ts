@@ -13,7 +13,10 @@ const CHUNK_BYTES = 512 * 1024;
 const BUFFERED = { chunkSize: CHUNK_BYTES, highWaterMark: 4 * CHUNK_BYTES };
 
 /** The codec of a compression; decoding ignores the options. */
-export function createCodec(type: CompressionType, { level, longDistance }: CodecOptions = {}): Codec {
+export function createCodec(
+  type: CompressionType,
+  { level, longDistance, content }: CodecOptions = {},
+): Codec {
   switch (type) {
     case 'none':
       return { encode: (input) => input, decode: (input) => input };
@@ -28,6 +31,7 @@ export function createCodec(type: CompressionType, { level, longDistance }: Code
           const { transform, block_bytes } = zstdCompressor({
             level: level ?? DEFAULT_LEVELS.zstd,
             longDistance: longDistance === true,
+            content,
             buffers: BUFFERED,
           });
           return through(input, transform, block_bytes);

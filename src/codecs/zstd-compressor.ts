@@ -1,6 +1,8 @@
 import type { Transform } from 'node:stream';
 import { availableParallelism } from 'node:os';
 import { constants, createZstdCompress } from 'node:zlib';
+import { DEFAULT_LEVELS } from '../domain/compression-levels.ts';
+import type { CodecOptions } from '../domain/ports.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** As many as keep up with what a program writes or a disk reads. */
@@ -12,8 +14,20 @@ const NO_OVERLAP = 1;
 /** 128 MiB: the longest window that `zstd -d` and Node's decoder accept without being told to. */
 const LONG_WINDOW_LOG = 27;
 
+/**
+ * What level 3 does with a dump. Most of what repeats there over five bytes are digits, of numbers, times and digests,
+ * and naming the place takes as much as they do. From six bytes on, and with tables that stay in the cache of a core,
+ * it takes a fifth less time than what level 3 does otherwise, and the archive is as small or smaller.
+ */
+const DUMP_PARAMS = {
+  [constants.ZSTD_c_minMatch]: 6,
+  [constants.ZSTD_c_hashLog]: 16,
+  [constants.ZSTD_c_chainLog]: 15,
+};
+
 export interface ZstdOptions {
   level: number;
+  content: CodecOptions['content'] | undefined;
   longDistance: boolean;
   /** What the stream hands out at once, and how much of it may wait. */
   buffers: { chunkSize: number; highWaterMark: number };
@@ -29,7 +43,7 @@ export interface Compressor {
  * Compresses into one frame with a checksum. Where there are cores to share the work, zstd's own threads do it, on the
  * two halves of one block of 4 MiB at a time. The long window is searched by one thread: that takes memory enough.
  */
-export function zstdCompressor({ level, longDistance, buffers }: ZstdOptions): Compressor {
+export function zstdCompressor({ level, longDistance, content, buffers }: ZstdOptions): Compressor {
   const params = {
     [constants.ZSTD_c_compressionLevel]: level,
     // Off by default; without it a flipped bit can decode without any error.
@@ -40,6 +54,8 @@ export function zstdCompressor({ level, longDistance, buffers }: ZstdOptions): C
       [constants.ZSTD_c_enableLongDistanceMatching]: 1,
       [constants.ZSTD_c_windowLog]: LONG_WINDOW_LOG,
     });
+  } else if (content === 'database' && level === DEFAULT_LEVELS.zstd) {
+    Object.assign(params, DUMP_PARAMS);
   }
   if (longDistance || availableParallelism() < THREADS) {
     return { transform: createZstdCompress({ ...buffers, params }), block_bytes: MEBIBYTE };

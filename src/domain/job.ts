@@ -17,7 +17,7 @@ export interface Job {
   readonly schedule: string;
   readonly timezone: string;
   readonly sources: readonly Source[];
-  readonly compression: CodecOptions & { type: CompressionType };
+  readonly compression: Omit<CodecOptions, 'content'> & { type: CompressionType };
   readonly timeout_ms: number;
   /** Further attempts after a connection fault. */
   readonly retries: number;

@@ -105,6 +105,8 @@ export interface CodecOptions {
   level?: number;
   /** zstd: also find what repeats over up to 128 MiB, for as much more memory at either end. */
   longDistance?: boolean;
+  /** What the bytes are, where that is known: rows of a dump compress otherwise than files do. */
+  content?: ArchiveType;
 }
 
 /** Where an object lies in a store: `database/<filename>` or `files/<filename>`. */

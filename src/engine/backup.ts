@@ -131,7 +131,7 @@ class Attempt {
     const { store, openCodec, openInspector } = this.#context;
     const { compression } = this.#job;
     await using inspector = await openInspector(this.#inspectable(capture), this.#signal);
-    const codec = openCodec(compression.type, compression);
+    const codec = openCodec(compression.type, { ...compression, content: this.#source.type });
     const stored = new Meter();
     let raw_size = 0;
     const raw = inspected(capture.stream, inspector, (bytes) => {

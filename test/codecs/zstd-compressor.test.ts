@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { zstdDecompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { createCodec } from '../../src/codecs/codecs.ts';
-import type { ByteStream } from '../../src/domain/ports.ts';
+import type { ByteStream, CodecOptions } from '../../src/domain/ports.ts';
 import { requireProgram } from '../support/require-program.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -22,11 +22,22 @@ async function* piecesOf(data: Buffer, bytes: number): AsyncGenerator<Buffer, vo
   for (let at = 0; at < data.length; at += bytes) yield data.subarray(at, at + bytes);
 }
 
-async function encoded(input: ByteStream, level = 3): Promise<Buffer> {
+async function encoded(input: ByteStream, options: CodecOptions = {}): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of createCodec('zstd', { level }).encode(input)) chunks.push(Buffer.from(chunk));
+  for await (const chunk of createCodec('zstd', options).encode(input)) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
 }
+
+test('what a dump repeats over five bytes is left to a better use at level 3 alone', async () => {
+  const digests = Buffer.from(randomBytes(2 * MEBIBYTE).toString('hex'));
+  const sizeOf = async (level: number, content: 'database' | 'files') => {
+    const stored = await encoded(piecesOf(digests, MEBIBYTE), { level, content });
+    expect(zstdDecompressSync(stored).equals(digests)).toBe(true);
+    return stored.length;
+  };
+  expect(await sizeOf(3, 'database')).toBeLessThan(await sizeOf(3, 'files'));
+  expect(await sizeOf(4, 'database')).toBe(await sizeOf(4, 'files'));
+});
 
 function threads(): number {
   return readdirSync('/proc/self/task').length;
@@ -35,7 +46,7 @@ function threads(): number {
 describe.each([1, 3, 19])('at level %i several threads', (level) => {
   test('write one frame with a checksum, which every decoder reads', async () => {
     requireProgram('zstd', 'zstd');
-    const stored = await encoded(piecesOf(DATA, 300_001), level);
+    const stored = await encoded(piecesOf(DATA, 300_001), { level });
     expect(zstdDecompressSync(stored).equals(DATA)).toBe(true);
     const options = { input: stored, maxBuffer: 2 * DATA.length };
     expect(execFileSync('zstd', ['-dc'], options).equals(DATA)).toBe(true);
