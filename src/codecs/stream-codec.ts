@@ -7,10 +7,15 @@ import { blocksOf } from './blocks.ts';
 const DECODER_BLOCK_BYTES = 1024 * 1024;
 /** One that the thread is at, one that it takes next, one that is filled meanwhile. */
 const BLOCKS = 3;
+/** An input that is in the middle of something has this long to end with the iteration. */
+const INPUT_GRACE_MS = 200;
 
 /**
  * The bytes of `input` sent through a transform. An error of either side ends the iteration with it. A chunk is
  * copied before the next one is asked for, into memory that is used again: what passes here makes no garbage.
+ *
+ * The input is read ahead. When the iteration ends early, the input has been closed by the time that settles, but for
+ * one that is stalled: that is closed when it gives its next chunk, or fails, and whoever opened it can see to that.
  * @param block_bytes What the transform is given at once. Between two blocks its thread waits until this one has time
  * to hand the next over, so there should not be many.
  */
@@ -26,8 +31,20 @@ export async function* through(
     await fed;
   } finally {
     transform.destroy();
-    await fed.catch(() => undefined);
+    await settled(fed, INPUT_GRACE_MS);
   }
+}
+
+/** Resolves when the promise has settled, or when the time is over. */
+async function settled(promise: Promise<unknown>, most_ms: number): Promise<void> {
+  const { promise: over, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, most_ms);
+  promise.then(
+    () => resolve(),
+    () => resolve(),
+  );
+  await over;
+  clearTimeout(timer);
 }
 
 /**
@@ -38,7 +55,7 @@ export async function* through(
 async function feed(input: ByteStream, transform: Transform, block_bytes: number): Promise<void> {
   const writing = new Writing(transform);
   const underWay: Promise<void>[] = [];
-  for await (const block of blocksOf(input, block_bytes, BLOCKS)) {
+  for await (const block of blocksOf(input, block_bytes, BLOCKS, () => writing.assertOpen())) {
     underWay.push(writing.write(block));
     // The memory of this one is filled next.
     if (underWay.length === BLOCKS) await underWay.shift();
@@ -58,6 +75,11 @@ class Writing {
     transform.once('close', () => {
       for (const giveUp of this.#giveUps) giveUp(this.#closed());
     });
+  }
+
+  /** Throws when the transform takes nothing any more. */
+  assertOpen(): void {
+    if (this.#transform.destroyed) throw this.#closed();
   }
 
   /** Resolves when the transform is done with the memory of the block. Rejects when it is closed before. */

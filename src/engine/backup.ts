@@ -117,20 +117,25 @@ class Attempt {
 
   async #write(filename: string): Promise<Written> {
     this.#context.events.captureStarted(this.#scope, filename);
-    const capture = await this.#source.capture(this.#signal);
+    const failed = new AbortController();
+    const signal = AbortSignal.any([this.#signal, failed.signal]);
+    const capture = await this.#source.capture(signal);
     try {
-      return await this.#store(filename, capture);
+      return await this.#store(filename, capture, signal);
     } catch (error) {
+      // A codec reads ahead: it may have left the source waiting for bytes that do not come.
+      failed.abort(error);
       // What a capture holds goes with its stream, which nobody may have begun to read.
       await capture.stream[Symbol.asyncIterator]().return?.();
       throw error;
     }
   }
 
-  async #store(filename: string, capture: Capture): Promise<Written> {
+  /** @param signal ends the capture, and what looks at it. */
+  async #store(filename: string, capture: Capture, signal: AbortSignal): Promise<Written> {
     const { store, openCodec, openInspector } = this.#context;
     const { compression } = this.#job;
-    await using inspector = await openInspector(this.#inspectable(capture), this.#signal);
+    await using inspector = await openInspector(this.#inspectable(capture), signal);
     const codec = openCodec(compression.type, { ...compression, content: this.#source.type });
     const stored = new Meter();
     let raw_size = 0;

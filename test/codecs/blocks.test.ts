@@ -35,3 +35,24 @@ test('no more memory is taken than was said', async () => {
   for await (const { buffer } of blocksOf(streamOf(input), 16, 3)) memory.add(buffer);
   expect(memory.size).toBe(3);
 });
+
+test('whoever wants no more of a block need not wait until it is full', async () => {
+  let isWanted = true;
+  let given = 0;
+  let isClosed = false;
+  const input = async function* () {
+    try {
+      for (; given < 5; given += 1) {
+        isWanted = given < 2;
+        yield Buffer.alloc(10);
+      }
+    } finally {
+      isClosed = true;
+    }
+  };
+  const assertWanted = () => {
+    if (!isWanted) throw new Error('no more');
+  };
+  await expect(blocksOf(input(), 1_000, 2, assertWanted).next()).rejects.toThrow('no more');
+  expect([given, isClosed]).toEqual([2, true]);
+});

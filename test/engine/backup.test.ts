@@ -247,6 +247,28 @@ describe('a capture that fails leaves nothing', () => {
     await expect(backup(bed, new FakeSource())).rejects.toMatchObject({ code: 'DISK_FULL' });
     expect(await traces(bed)).toEqual([]);
   });
+
+  test('at once when the disk is full while the source is stalled, which is broken off', async () => {
+    const bed = await openTestLocation({
+      wrapStore: (store) =>
+        withFaults(store, {
+          stage: async (_key, payload) => {
+            for await (const chunk of payload) {
+              const full = new Error(`ENOSPC: no space left on device for ${chunk.length} bytes`);
+              throw Object.assign(full, { code: 'ENOSPC' });
+            }
+            throw new Error('there was nothing to write');
+          },
+        }),
+    });
+    // More than a block of zstd, so that something comes out.
+    const rows = Array.from({ length: 500_000 }, (_, row) => `${row}\tname`);
+    const source = new FakeSource({ bytes: hangsAfter(dumpText(rows)) });
+    const zstd = testJob({ compression: { type: 'zstd' } });
+    await expect(backup(bed, source, zstd)).rejects.toMatchObject({ code: 'DISK_FULL' });
+    expect(source.released).toBe(1);
+    expect(await traces(bed)).toEqual([]);
+  }, 10_000);
 });
 
 describe('a preflight', () => {

@@ -1,0 +1,59 @@
+import { PassThrough } from 'node:stream';
+import { expect, test } from 'vitest';
+import { createCodec } from '../../src/codecs/codecs.ts';
+import { through } from '../../src/codecs/stream-codec.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const MEBIBYTE = 1024 * 1024;
+
+/** Gives what a block of zstd is made of, then nothing until it is told to go on. */
+function stalling() {
+  const { promise: going, resolve: goOn } = Promise.withResolvers<void>();
+  const seen = { isClosed: false };
+  const stream = async function* () {
+    try {
+      for (let count = 0; count < 4; count += 1) yield Buffer.alloc(MEBIBYTE, 'a row\n');
+      await going;
+      for (;;) yield Buffer.from('the next row\n');
+    } finally {
+      seen.isClosed = true;
+    }
+  };
+  return { stream, goOn, seen };
+}
+
+test('whoever leaves is not held up by a source that is stalled, which is closed when it goes on', async () => {
+  const { stream, goOn, seen } = stalling();
+  const full = async () => {
+    for await (const chunk of createCodec('zstd').encode(stream())) {
+      throw new Error(`no space for ${chunk.length > 0}`);
+    }
+  };
+  await expect(full()).rejects.toThrow('no space for true');
+  expect(seen.isClosed).toBe(false);
+  goOn();
+  await waitFor('the source to be closed', () => seen.isClosed);
+}, 10_000);
+
+test('a transform that fails is told at once, whatever the source does', async () => {
+  const { stream, goOn, seen } = stalling();
+  const transform = new PassThrough();
+  const drained = (async () => {
+    for await (const chunk of through(stream(), transform, MEBIBYTE)) {
+      if (chunk.length > 0) setImmediate(() => transform.destroy(new Error('out of memory')));
+    }
+  })();
+  await expect(drained).rejects.toThrow('out of memory');
+  goOn();
+  await waitFor('the source to be closed', () => seen.isClosed);
+}, 10_000);
+
+test('a source that gives little at a time is closed before the iteration has settled', async () => {
+  const { stream, goOn, seen } = stalling();
+  goOn();
+  for await (const chunk of createCodec('zstd').encode(stream())) {
+    expect(chunk.length).toBeGreaterThan(0);
+    break;
+  }
+  expect(seen.isClosed).toBe(true);
+}, 10_000);
