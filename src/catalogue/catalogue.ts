@@ -12,6 +12,7 @@ import { formatManifest, MANIFEST_SUFFIX, readManifest } from './manifest-file.t
 import { ManifestView } from './manifest-view.ts';
 
 const DELETING_SUFFIX = '.json.deleting';
+
 /**
  * All manifests of a location. The files are the truth, and other processes change them too: what is in memory is a
  * view that looks again, see ManifestView.
@@ -118,7 +119,7 @@ export class Catalogue {
     const path = this.#location.manifestPath(filename);
     const marker = join(this.#location.manifests, filename + DELETING_SUFFIX);
     await renameDurably(path, marker);
-    this.#view.forget();
+    this.#forget();
     try {
       await this.#unlinkArchive(filename);
     } catch (error) {
@@ -208,13 +209,19 @@ export class Catalogue {
     if (key !== undefined) await this.#store.delete(key);
   }
 
+  /** This process has changed something. */
+  #forget(): void {
+    this.#view.forget();
+    this.#additions.forget();
+  }
+
   async #write(manifest: Manifest): Promise<void> {
     await writeAtomically(
       this.#location.manifestPath(manifest.filename),
       formatManifest(manifest),
       this.#location.owner,
     );
-    this.#view.forget();
+    this.#forget();
   }
 }
 

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { type FileHandle, readFile, utimes } from 'node:fs/promises';
+import { type FileHandle, readFile } from 'node:fs/promises';
 import { writeAtomically } from '../lib/atomic-file.ts';
 import { openOwnFileToRead } from '../lib/owned-file.ts';
 import type { Catalogue } from './catalogue.ts';
@@ -34,7 +34,7 @@ export class IndexFile {
     const text = formatIndex(this.#catalogue.list());
     const current = await readFile(this.#location.index, 'utf8').catch(() => undefined);
     if (text !== current) await writeAtomically(this.#location.index, text, this.#location.owner);
-    await this.#mark();
+    await this.#catalogue.additions.markPublished();
     this.#published = generation;
   }
 
@@ -44,7 +44,7 @@ export class IndexFile {
     const generation = this.#catalogue.generation();
     if (generation === this.#published) return true;
     if (!this.#catalogue.additions.isPublishedByOthers()) return false;
-    this.#catalogue.additions.published();
+    this.#catalogue.additions.seePublished();
     this.#published = generation;
     return true;
   }
@@ -61,16 +61,9 @@ export class IndexFile {
     const end = extendedEnd(await readTail(file, size), pending);
     if (end === undefined) return false;
     await writeAtomically(index, withEnd(file, size, end), owner);
-    await this.#mark();
+    await this.#catalogue.additions.markPublished();
     if (this.#published !== undefined) this.#published = this.#catalogue.generation();
     return true;
-  }
-
-  /** Under the lock: see Additions. */
-  async #mark(): Promise<void> {
-    const at = this.#catalogue.additions.published();
-    // Where that is not allowed, the whole index is written again next time.
-    await utimes(this.#location.index, at, at).catch(() => undefined);
   }
 }
 

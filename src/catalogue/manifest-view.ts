@@ -7,7 +7,7 @@ import { MANIFEST_SUFFIX, readManifestSync } from './manifest-file.ts';
 import { newestName } from './newest-name.ts';
 
 /** A directory changed this recently may change again within the same tick of its mtime. */
-const RACY_MS = 100;
+export const RACY_MS = 100;
 /** cofre changes manifests by renaming, which shows in the directory; a hand that edits one in place does not. */
 const IN_PLACE_MS = 10_000;
 

@@ -1,4 +1,4 @@
-import { lstat, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { lstat, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { IndexFile } from '../../src/catalogue/index-file.ts';
 import { formatIndex } from '../../src/catalogue/index-text.ts';
@@ -126,6 +126,52 @@ describe('a process that has only added', () => {
       expect(await readFile(bed.location.index, 'utf8')).toBe(formatIndex(whole.context.catalogue.list()));
       expect((await lstat(bed.location.index)).isFile()).toBe(true);
     }
+  });
+
+  const pin = (manifest: Manifest) => ({ ...manifest, pinned: true });
+
+  test.each<[string, (command: TestLocation) => Promise<unknown>]>([
+    ['changes', ({ context }) => context.catalogue.update(daily(1), pin, NO_ABORT)],
+    ['removes', ({ context }) => context.catalogue.remove(daily(1), () => undefined, NO_ABORT)],
+  ])('and then %s something, however fast, writes the whole index', async (_what, change) => {
+    const bed = await openTestLocation();
+    await addBackup(bed, daily(1));
+    await indexOf(bed).publish(NO_ABORT);
+    const { command, index } = await another(bed);
+    await addBackup(command, daily(5));
+    const { mtime } = await stat(bed.location.manifests);
+    await change(command);
+    // Within one tick of the clock.
+    await utimes(bed.location.manifests, mtime, mtime);
+    await index.publish(NO_ABORT);
+    const whole = await openTestLocation({ root: bed.root });
+    expect(await readFile(bed.location.index, 'utf8')).toBe(formatIndex(whole.context.catalogue.list()));
+  });
+
+  test('writes the whole index when another may have changed something in the tick of its own change', async () => {
+    const bed = await openTestLocation();
+    await addBackup(bed, daily(1));
+    await indexOf(bed).publish(NO_ABORT);
+    const added = await addBackup(await openTestLocation(), daily(5));
+    const { additions } = (await another(bed)).command.context.catalogue;
+    await using _lock = await bed.location.lock('catalogue', NO_ABORT);
+    const hour = new Date(Date.now() + 3_600_000);
+    // A tick that does not end.
+    await additions.noting(added, () => utimes(bed.location.manifests, hour, hour));
+    expect(additions.pending()).toBeUndefined();
+  });
+
+  test('writes the whole index when another changed something in the tick in which it was published', async () => {
+    const bed = await openTestLocation();
+    await addBackup(bed, daily(1));
+    await indexOf(bed).publish(NO_ABORT);
+    await bed.context.catalogue.update(daily(1), pin, NO_ABORT);
+    const hour = new Date(Date.now() + 3_600_000);
+    for (const path of [bed.location.manifests, bed.location.index]) await utimes(path, hour, hour);
+    const { command, index } = await another(bed);
+    await addBackup(command, daily(5));
+    await index.publish(NO_ABORT);
+    expect(await published(bed)).toMatchObject([{ pinned: true }, { filename: daily(5) }]);
   });
 
   test('writes the whole index when what it added is not the newest', async () => {
