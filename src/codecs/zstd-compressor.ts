@@ -41,9 +41,13 @@ export interface Compressor {
 
 /**
  * Compresses into one frame with a checksum. Where there are cores to share the work, zstd's own threads do it, on the
- * two halves of one block of 4 MiB at a time. The long window is searched by one thread: that takes memory enough.
+ * two halves of one block of 4 MiB at a time. The long window is searched by one thread: that takes memory enough. One
+ * thread it is, too, where Node was built with a libzstd that has none of its own.
  */
-export function zstdCompressor({ level, longDistance, content, buffers }: ZstdOptions): Compressor {
+export function zstdCompressor(
+  { level, longDistance, content, buffers }: ZstdOptions,
+  create: typeof createZstdCompress = createZstdCompress,
+): Compressor {
   const params = {
     [constants.ZSTD_c_compressionLevel]: level,
     // Off by default; without it a flipped bit can decode without any error.
@@ -57,16 +61,22 @@ export function zstdCompressor({ level, longDistance, content, buffers }: ZstdOp
   } else if (content === 'database' && level === DEFAULT_LEVELS.zstd) {
     Object.assign(params, DUMP_PARAMS);
   }
-  if (longDistance || availableParallelism() < THREADS) {
-    return { transform: createZstdCompress({ ...buffers, params }), block_bytes: MEBIBYTE };
-  }
-  Object.assign(params, {
+  const inOneThread = () => ({ transform: create({ ...buffers, params }), block_bytes: MEBIBYTE });
+  if (longDistance || availableParallelism() < THREADS) return inOneThread();
+  const shared = {
+    ...params,
     [constants.ZSTD_c_nbWorkers]: THREADS,
     [constants.ZSTD_c_jobSize]: JOB_BYTES,
     [constants.ZSTD_c_overlapLog]: NO_OVERLAP,
-  });
+  };
   // With threads a plain write may return before it has taken all of its input, which Node (24.x) takes for the end
   // of the stream. A write that flushes returns when all of it is compressed, and what comes of it handed out.
   const flush = constants.ZSTD_e_flush;
-  return { transform: createZstdCompress({ ...buffers, params, flush }), block_bytes: THREADS * JOB_BYTES };
+  try {
+    return { transform: create({ ...buffers, params: shared, flush }), block_bytes: THREADS * JOB_BYTES };
+  } catch (error) {
+    // What libzstd says of a parameter that it was built without.
+    if ((error as NodeJS.ErrnoException).code === 'ERR_ZLIB_INITIALIZATION_FAILED') return inOneThread();
+    throw error;
+  }
 }

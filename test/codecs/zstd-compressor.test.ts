@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
-import { zstdDecompressSync } from 'node:zlib';
+import { constants, createZstdCompress, zstdDecompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { createCodec } from '../../src/codecs/codecs.ts';
+import { through } from '../../src/codecs/stream-codec.ts';
+import { zstdCompressor } from '../../src/codecs/zstd-compressor.ts';
 import type { ByteStream, CodecOptions } from '../../src/domain/ports.ts';
 import { requireProgram } from '../support/require-program.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -109,4 +111,26 @@ test('no thread is left, whether it ends, breaks off or is left early', async ()
     }
   }
   await waitFor('the threads to be gone', () => threads() <= before);
+});
+
+test('a libzstd without threads compresses in one', async () => {
+  const create: typeof createZstdCompress = (options) => {
+    const { params = {} } = options ?? {};
+    if (constants.ZSTD_c_nbWorkers in params) {
+      // As Node does where libzstd refuses a parameter, which these are in one without threads.
+      params[constants.ZSTD_c_windowLog] = 99;
+    }
+    return createZstdCompress(options);
+  };
+  const options = {
+    level: 3,
+    longDistance: false,
+    buffers: { chunkSize: MEBIBYTE, highWaterMark: MEBIBYTE },
+  };
+  const { transform, block_bytes } = zstdCompressor(options, create);
+  const chunks: Buffer[] = [];
+  for await (const chunk of through(piecesOf(DATA, 300_001), transform, block_bytes)) chunks.push(chunk);
+  const stored = Buffer.concat(chunks);
+  expect(zstdDecompressSync(stored).equals(DATA)).toBe(true);
+  expect(frames(stored)).toBe(1);
 });
