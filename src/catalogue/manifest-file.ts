@@ -15,8 +15,8 @@ export function formatManifest(manifest: Manifest): string {
 }
 
 /**
- * A manifest from the text of `<filename>.json` in the location `root`, an absolute path. Its `filepath` is derived, never
- * trusted. Throws MANIFEST_CORRUPT when the text is no manifest, or that of another archive.
+ * A manifest from the text of `<filename>.json` in the location `root`, an absolute path. Its `filepath` is derived,
+ * never trusted. Throws MANIFEST_CORRUPT when the text is no manifest, or that of another archive.
  */
 export function parseManifest(text: string, filename: string, root: string): Manifest {
   const name = parseArchiveName(filename);

@@ -27,8 +27,9 @@ export function storedBytes(
 }
 
 /**
- * The bytes of an archive before compression, their sum so far told. Ends only when the stored ones were those of the manifest: what was
- * verified a moment ago may have changed since. Throws ARCHIVE_CORRUPT at the end, or what decoding throws.
+ * The bytes of an archive before compression, their sum so far told. Ends only when the stored ones were those of the
+ * manifest: what was verified a moment ago may have changed since. Throws ARCHIVE_CORRUPT at the end, or what decoding
+ * throws.
  */
 export async function* rawBytes(
   context: EngineContext,

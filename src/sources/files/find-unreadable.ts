@@ -15,7 +15,8 @@ const SLICE_MS = 20;
 
 /**
  * Walks directories as a capture would, without reading any file, and reports what it could not read:
- * errors, for a backup without them is incomplete; at most 1,000 by name and then one that counts the rest. A root that is missing is passed over.
+ * errors, for a backup without them is incomplete; at most 1,000 by name and then one that counts the rest. A root that
+ * is missing is passed over.
  */
 export async function findUnreadable(
   { roots, exclude, leaveOut }: PackOptions,
