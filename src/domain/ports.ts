@@ -11,7 +11,14 @@ import type {
 } from './manifest.ts';
 import type { Notice } from './notice.ts';
 
-/** Raw bytes in order. Its end means success: a producer that failed makes the iteration throw. */
+/**
+ * Raw bytes in order. Its end means success: a producer that failed makes the iteration throw.
+ *
+ * How long a chunk is valid depends on where it comes from. On the way into a store (`Capture`, `Codec.encode`,
+ * `Store.stage`) it is until the next one is asked for, as its memory is used again. On the way out (`Store.get`,
+ * `StagedObject.read`, `Codec.decode`) it stays valid: restores and downloads go through what reads ahead. What only
+ * looks at the bytes as they pass hands on the chunks that it was given.
+ */
 export type ByteStream = AsyncIterable<Buffer>;
 
 /** Something worth knowing before a run; `error` means that a capture would fail. */
@@ -63,7 +70,7 @@ export interface CaptureRemarks {
 
 /** Derives `contents` from the raw bytes of an archive, as they pass by. */
 export interface Inspector extends AsyncDisposable {
-  /** Resolves when more bytes are welcome. Throws when the bytes cannot be an archive of this format. */
+  /** Resolves when more bytes are welcome; the chunk is valid until then. Throws when the bytes cannot be an archive of this format. */
   write(chunk: Buffer): void | Promise<void>;
   /** The contents, once all bytes were written. Throws DUMP_EMPTY, DUMP_TRUNCATED or ARCHIVE_CORRUPT. */
   end(): Promise<Contents>;
@@ -95,7 +102,9 @@ export type OpenSurveyor = (
 
 /** Compression as two stream transforms. Both throw on a malformed or truncated input, and keep no chunk of it. */
 export interface Codec {
+  /** A chunk is valid until the next one is asked for. */
   encode(input: ByteStream): ByteStream;
+  /** A chunk stays valid, if those of the input do. */
   decode(input: ByteStream): ByteStream;
 }
 
@@ -129,6 +138,7 @@ export interface StagedObject {
   readonly key: Key;
   /** Bytes. */
   readonly size: number;
+  /** As `Store.get`. */
   read(signal: AbortSignal): ByteStream;
   /** Gives it its name, durably. */
   commit(): Promise<void>;
@@ -142,7 +152,10 @@ export interface Store {
   readonly id: string;
   /** Writes and flushes to disk, and keeps no chunk; on any error nothing is left behind. */
   stage(key: Key, payload: ByteStream, signal: AbortSignal): Promise<StagedObject>;
-  /** Throws ARCHIVE_MISSING on first read of an absent key. @param range all of it when absent. */
+  /**
+   * Each chunk has memory of its own and stays valid. Throws ARCHIVE_MISSING on first read of an absent key.
+   * @param range all of it when absent.
+   */
   get(key: Key, signal: AbortSignal, range?: ByteRange): ByteStream;
   stat(key: Key): Promise<StoredObject | undefined>;
   /** Committed objects only. */

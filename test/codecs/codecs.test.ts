@@ -22,6 +22,11 @@ async function collect(stream: ByteStream): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+/** For what is valid until the next is asked for. */
+async function* copied(stream: ByteStream): AsyncGenerator<Buffer, void, undefined> {
+  for await (const chunk of stream) yield Buffer.from(chunk);
+}
+
 /** The buffer in pieces that end at the given places. */
 function cutAt(data: Buffer, places: number[]): Buffer[] {
   const ends = [...places.map((place) => place % (data.length + 1)), data.length].sort((a, b) => a - b);
@@ -51,6 +56,15 @@ describe.each(COMPRESSION_TYPES)('%s', (type) => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  test('decodes into memory that stays as it is while more is decoded', async () => {
+    const data = randomBytes(3_000_001);
+    const codec = createCodec(type);
+    const stored = await collect(copied(codec.encode(streamOf(data))));
+    const cuts = Array.from({ length: 40 }, (_, index) => index * 75_000);
+    // It looks at no chunk before it has all of them.
+    expect((await collect(codec.decode(streamOf(...cutAt(stored, cuts))))).equals(data)).toBe(true);
   });
 
   test('passes an error of its input on, in both directions', async () => {

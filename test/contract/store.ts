@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -21,10 +22,15 @@ async function* streamOf(...parts: string[]): AsyncGenerator<Buffer, void, undef
   for (const part of parts) yield Buffer.from(part);
 }
 
-async function read(stream: ByteStream): Promise<string> {
+/** Looks at no chunk before it has all of them. */
+async function joined(stream: ByteStream): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(chunk);
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks);
+}
+
+async function read(stream: ByteStream): Promise<string> {
+  return (await joined(stream)).toString();
 }
 
 async function put(store: Store, key: Key, text: string): Promise<void> {
@@ -55,6 +61,18 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       expect(await read(store.get(KEY, NO_ABORT, { first: 4, last: 6 }))).toBe('two');
       expect(await read(store.get(KEY, NO_ABORT, { first: 0, last: 0 }))).toBe('o');
       expect(await read(store.get(KEY, NO_ABORT, { first: 8, last: 12 }))).toBe('three');
+    });
+
+    test('what was read stays as it is while more is read', async () => {
+      const { store } = await open();
+      const bytes = randomBytes(3_000_001);
+      const whole = async function* () {
+        yield bytes;
+      };
+      const staged = await store.stage(KEY, whole(), NO_ABORT);
+      expect((await joined(staged.read(NO_ABORT))).equals(bytes)).toBe(true);
+      await staged.commit();
+      expect((await joined(store.get(KEY, NO_ABORT))).equals(bytes)).toBe(true);
     });
 
     test('many chunks of odd sizes keep their order', async () => {
