@@ -125,6 +125,7 @@ test('a libzstd without threads compresses in one', async () => {
   const options = {
     level: 3,
     longDistance: false,
+    content: undefined,
     buffers: { chunkSize: MEBIBYTE, highWaterMark: MEBIBYTE },
   };
   const { transform, block_bytes } = zstdCompressor(options, create);
