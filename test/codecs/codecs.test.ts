@@ -9,7 +9,12 @@ import { COMPRESSION_TYPES } from '../../src/domain/manifest.ts';
 import type { ByteStream } from '../../src/domain/ports.ts';
 import { requireProgram } from '../support/require-program.ts';
 import { dumpText } from '../support/fakes.ts';
+import { collected, piecesOf, reusing } from '../support/reusing.ts';
+import { variedBytes } from '../support/varied-bytes.ts';
 
+const MEBIBYTE = 1024 * 1024;
+/** Several blocks of every codec, in either direction, and a rest. */
+const VARIED = variedBytes(6 * MEBIBYTE + 12_345);
 const TEXT = Buffer.from(dumpText(Array.from({ length: 200 }, (_, row) => `${row}\tname of ${row}`)));
 
 async function* streamOf(...chunks: Buffer[]): AsyncGenerator<Buffer, void, undefined> {
@@ -101,6 +106,20 @@ describe.each(COMPRESSION_TYPES)('%s', (type) => {
       expect(isReleased).toBe(true);
     }
   });
+});
+
+// In chunks as large as what is taken at once, of which a copy could be thought not to be needed.
+test.each([
+  ['none', MEBIBYTE],
+  ['gzip', MEBIBYTE / 4],
+  ['gzip', MEBIBYTE],
+  ['zstd', MEBIBYTE],
+  ['zstd', 4 * MEBIBYTE],
+] as const)('%s keeps no chunk of %i bytes, in either direction', async (type, bytes) => {
+  const codec = createCodec(type, { level: 1 });
+  const stored = await collected(codec.encode(reusing(piecesOf(VARIED, bytes))));
+  expect((await collected(codec.decode(streamOf(stored)))).equals(VARIED)).toBe(true);
+  expect((await collected(codec.decode(reusing(piecesOf(stored, bytes))))).equals(VARIED)).toBe(true);
 });
 
 test('zstd writes one frame, which Node decodes however it is cut', async () => {

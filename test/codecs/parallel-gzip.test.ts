@@ -4,6 +4,8 @@ import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { parallelGzip } from '../../src/codecs/parallel-gzip.ts';
 import { requireProgram } from '../support/require-program.ts';
+import { collected, piecesOf, reusing } from '../support/reusing.ts';
+import { rows } from '../support/varied-bytes.ts';
 
 const BLOCK_BYTES = 256 * 1024;
 
@@ -15,17 +17,6 @@ async function compress(level: number, ...chunks: Buffer[]): Promise<Buffer> {
   const parts: Buffer[] = [];
   for await (const part of parallelGzip(streamOf(...chunks), level)) parts.push(part);
   return Buffer.concat(parts);
-}
-
-/** Repeats over distances that reach from one block into the next. */
-function rows(bytes: number): Buffer {
-  const lines = [];
-  for (let row = 0, length = 0; length < bytes; row += 1) {
-    const line = `${row}\tcustomer ${row % 97}\t${(row * 7919) % 1000}\n`;
-    lines.push(line);
-    length += line.length;
-  }
-  return Buffer.from(lines.join('')).subarray(0, bytes);
 }
 
 const INPUTS: [what: string, data: Buffer][] = [
@@ -70,6 +61,12 @@ test('how the input is cut does not show in the archive', async () => {
   const pieces: Buffer[] = [];
   for (let at = 0; at < data.length; at += 10_007) pieces.push(data.subarray(at, at + 10_007));
   expect((await compress(6, ...pieces)).equals(whole)).toBe(true);
+});
+
+test('the memory of what has been compressed may be used again', async () => {
+  const data = rows(9 * BLOCK_BYTES + 99);
+  const stored = await collected(parallelGzip(reusing(piecesOf(data, BLOCK_BYTES)), 1));
+  expect(gunzipSync(stored).equals(data)).toBe(true);
 });
 
 test('a block refers to the one before it', async () => {

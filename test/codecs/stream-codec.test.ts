@@ -1,10 +1,13 @@
-import { PassThrough } from 'node:stream';
+import { PassThrough, Transform } from 'node:stream';
 import { expect, test } from 'vitest';
 import { createCodec } from '../../src/codecs/codecs.ts';
 import { through } from '../../src/codecs/stream-codec.ts';
+import { collected, piecesOf, reusing } from '../support/reusing.ts';
+import { noise } from '../support/varied-bytes.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MEBIBYTE = 1024 * 1024;
+const BLOCK_BYTES = 1_000;
 
 /** Gives what a block of zstd is made of, then nothing until it is told to go on. */
 function stalling() {
@@ -57,3 +60,22 @@ test('a source that gives little at a time is closed before the iteration has se
   }
   expect(seen.isClosed).toBe(true);
 }, 10_000);
+
+/** Looks at what it was given long after it was given it, as a thread does that has other work first. */
+function late(): Transform {
+  return new Transform({
+    highWaterMark: 100 * BLOCK_BYTES,
+    transform(chunk: Buffer, _encoding, done) {
+      setImmediate(() => setImmediate(() => done(null, Buffer.from(chunk))));
+    },
+  });
+}
+
+test.each([333, BLOCK_BYTES, 7 * BLOCK_BYTES])(
+  'a transform that is late finds each block as it was, in chunks of %i bytes',
+  async (bytes) => {
+    const data = noise(40 * BLOCK_BYTES + 17);
+    const passed = await collected(through(reusing(piecesOf(data, bytes)), late(), BLOCK_BYTES));
+    expect(passed.equals(data)).toBe(true);
+  },
+);

@@ -5,6 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { BackupError } from '../../src/domain/errors.ts';
 import type { ByteStream, Key, Store } from '../../src/domain/ports.ts';
 import { NO_ABORT } from '../support/fakes.ts';
+import { collected, piecesOf, reusing } from '../support/reusing.ts';
+import { noise } from '../support/varied-bytes.ts';
 
 /** A store that is empty, and how to see what is really in it. */
 export interface StoreUnderTest {
@@ -82,6 +84,16 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       expect(staged.size).toBe(parts.join('').length);
       expect((await read(staged.read(NO_ABORT))) === parts.join('')).toBe(true);
     });
+
+    test.each([70_000, 1_048_576, 2_500_000])(
+      'memory of %i bytes may be used again for the next chunk',
+      async (bytes) => {
+        const { store } = await open();
+        const data = noise(3_100_000);
+        const staged = await store.stage(KEY, reusing(piecesOf(data, bytes)), NO_ABORT);
+        expect((await collected(staged.read(NO_ABORT))).equals(data)).toBe(true);
+      },
+    );
 
     test('a payload that fails half-way leaves nothing', async () => {
       const { store, names } = await open();

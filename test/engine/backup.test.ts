@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { BackupError } from '../../src/domain/errors.ts';
-import type { Manifest } from '../../src/domain/manifest.ts';
+import { COMPRESSION_TYPES, type Manifest } from '../../src/domain/manifest.ts';
 import type { ByteStream, StagedObject, Store } from '../../src/domain/ports.ts';
 import { backupSource } from '../../src/engine/backup.ts';
+import { rawBytes } from '../../src/engine/archive-bytes.ts';
 import type { RunProgress } from '../../src/engine/run-request.ts';
 import {
   dumpText,
@@ -21,6 +22,7 @@ import {
 } from '../support/fakes.ts';
 import { pack, scratch } from '../support/file-tree.ts';
 import { descendantsOf } from '../support/processes.ts';
+import { collected, piecesOf, reusing } from '../support/reusing.ts';
 import { addBackup, contentsOf, daily } from '../support/stock.ts';
 import { namesIn } from '../support/temp-directory.ts';
 import { NOW, openTestLocation, testJob, type TestLocation, testRequest } from '../support/test-location.ts';
@@ -55,6 +57,13 @@ function damaging(store: Store): Store {
         discard: () => staged.discard(),
       } satisfies StagedObject;
     },
+  });
+}
+
+/** A store that is given each chunk in memory that is used again for the next. */
+function reusingMemory(store: Store): Store {
+  return withFaults(store, {
+    stage: (key, payload, signal) => store.stage(key, reusing(payload), signal),
   });
 }
 
@@ -115,6 +124,22 @@ describe('a backup', () => {
       expect((await stat(file)).mode & 0o777).toBe(0o600);
     }
   });
+
+  test.each(COMPRESSION_TYPES)(
+    'through %s needs no chunk once the next was asked for: not of the source, not of the codec',
+    async (type) => {
+      const bed = await openTestLocation({ wrapStore: reusingMemory });
+      const dump = Buffer.from(
+        dumpText(Array.from({ length: 30_000 }, (_, n) => `${n}\tname of ${n * 7919}`)),
+      );
+      const source = new FakeSource({ bytes: () => reusing(piecesOf(dump, 50_001)) });
+      const job = testJob({ compression: { type, level: 1 } });
+      const manifest = await backup(bed, source, job);
+      expect(manifest).toMatchObject({ raw_size: dump.length, contents: await contentsOf(dump.toString()) });
+      const read = await collected(rawBytes(bed.context, manifest, NO_ABORT));
+      expect(read.equals(dump)).toBe(true);
+    },
+  );
 
   test('of directories holds their names and roots, and what could not be read makes it incomplete', async () => {
     const bed = await openTestLocation();
