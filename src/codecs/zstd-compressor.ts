@@ -5,8 +5,8 @@ import { DEFAULT_LEVELS } from '../domain/compression-levels.ts';
 import type { CodecOptions } from '../domain/ports.ts';
 
 const MEBIBYTE = 1024 * 1024;
-/** As many as keep up with what a program writes or a disk reads. */
-const THREADS = 2;
+/** As many as keep up with what a program writes or a disk reads, and as many jobs are given at once. */
+const MOST_THREADS = 2;
 /** What a thread compresses by itself. */
 const JOB_BYTES = 2 * MEBIBYTE;
 /** A job does not look back at the bytes before it: that takes a sixth of the time, for 1 % of size at most. */
@@ -31,6 +31,8 @@ export interface ZstdOptions {
   longDistance: boolean;
   /** What the stream hands out at once, and how much of it may wait. */
   buffers: { chunkSize: number; highWaterMark: number };
+  /** Of zstd's own; as many as there are cores, up to 2, when absent. One compresses without any. */
+  threads?: number;
 }
 
 /** A transform, and what it should be given at once. */
@@ -45,9 +47,10 @@ export interface Compressor {
  * thread it is, too, where Node was built with a libzstd that has none of its own.
  */
 export function zstdCompressor(
-  { level, longDistance, content, buffers }: ZstdOptions,
+  { level, longDistance, content, buffers, threads }: ZstdOptions,
   create: typeof createZstdCompress = createZstdCompress,
 ): Compressor {
+  const workers = threads ?? Math.min(MOST_THREADS, availableParallelism());
   const params = {
     [constants.ZSTD_c_compressionLevel]: level,
     // Off by default; without it a flipped bit can decode without any error.
@@ -62,10 +65,10 @@ export function zstdCompressor(
     Object.assign(params, DUMP_PARAMS);
   }
   const inOneThread = () => ({ transform: create({ ...buffers, params }), block_bytes: MEBIBYTE });
-  if (longDistance || availableParallelism() < THREADS) return inOneThread();
+  if (longDistance || workers < 2) return inOneThread();
   const shared = {
     ...params,
-    [constants.ZSTD_c_nbWorkers]: THREADS,
+    [constants.ZSTD_c_nbWorkers]: workers,
     [constants.ZSTD_c_jobSize]: JOB_BYTES,
     [constants.ZSTD_c_overlapLog]: NO_OVERLAP,
   };
@@ -73,7 +76,10 @@ export function zstdCompressor(
   // of the stream. A write that flushes returns when all of it is compressed, and what comes of it handed out.
   const flush = constants.ZSTD_e_flush;
   try {
-    return { transform: create({ ...buffers, params: shared, flush }), block_bytes: THREADS * JOB_BYTES };
+    return {
+      transform: create({ ...buffers, params: shared, flush }),
+      block_bytes: MOST_THREADS * JOB_BYTES,
+    };
   } catch (error) {
     // What libzstd says of a parameter that it was built without.
     if ((error as NodeJS.ErrnoException).code === 'ERR_ZLIB_INITIALIZATION_FAILED') return inOneThread();

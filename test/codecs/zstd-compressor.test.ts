@@ -8,9 +8,11 @@ import { through } from '../../src/codecs/stream-codec.ts';
 import { zstdCompressor } from '../../src/codecs/zstd-compressor.ts';
 import type { ByteStream, CodecOptions } from '../../src/domain/ports.ts';
 import { requireProgram } from '../support/require-program.ts';
+import { collected } from '../support/reusing.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MEBIBYTE = 1024 * 1024;
+const NOTHING = Buffer.alloc(0);
 
 /** Several blocks and a rest, of what compresses well, badly, and not at all. */
 const DATA = Buffer.concat([
@@ -41,7 +43,7 @@ test('what a dump repeats over five bytes is left to a better use at level 3 alo
   expect(await sizeOf(4, 'database')).toBe(await sizeOf(4, 'files'));
 });
 
-function threads(): number {
+function threadsNow(): number {
   return readdirSync('/proc/self/task').length;
 }
 
@@ -79,6 +81,29 @@ function frames(stored: Buffer): number {
   return count;
 }
 
+test.each([
+  ['near', false],
+  ['far', true],
+] as const)('with any number of threads it is one frame, whose matches are %s', async (_, longDistance) => {
+  // Blocks of each number of threads, and a rest.
+  const data = DATA.subarray(MEBIBYTE, 6 * MEBIBYTE + 17);
+  const made: Buffer[] = [];
+  for (const threads of longDistance ? [1, 2] : [1, 2, 3]) {
+    const buffers = { chunkSize: MEBIBYTE / 2, highWaterMark: 2 * MEBIBYTE };
+    const options = { level: 1, longDistance, content: undefined, buffers, threads };
+    const { transform, block_bytes } = zstdCompressor(options);
+    const stored = await collected(through(piecesOf(data, 300_001), transform, block_bytes));
+    expect(zstdDecompressSync(stored).equals(data)).toBe(true);
+    expect(frames(stored)).toBe(1);
+    expect(stored.readUInt8(4) & 0b100).toBe(0b100);
+    made.push(stored);
+  }
+  const [one = NOTHING, two = NOTHING, three = two] = made;
+  expect(three.equals(two)).toBe(true);
+  // Threads compress parts that do not look back at one another; the long window is searched by one.
+  expect(two.equals(one)).toBe(longDistance);
+});
+
 test('how the input is cut, and how the threads get their turns, does not show in the archive', async () => {
   const once = await encoded(piecesOf(DATA, DATA.length));
   expect((await encoded(piecesOf(DATA, 77_777))).equals(once)).toBe(true);
@@ -97,7 +122,7 @@ test.each([0, 1, MEBIBYTE - 1, MEBIBYTE, 4 * MEBIBYTE, 4 * MEBIBYTE + 1, 8 * MEB
 
 test('no thread is left, whether it ends, breaks off or is left early', async () => {
   await encoded(piecesOf(DATA, 100_000));
-  const before = threads();
+  const before = threadsNow();
   for (let run = 0; run < 5; run += 1) {
     await encoded(piecesOf(DATA, 100_000));
     const broken = async function* () {
@@ -110,7 +135,7 @@ test('no thread is left, whether it ends, breaks off or is left early', async ()
       break;
     }
   }
-  await waitFor('the threads to be gone', () => threads() <= before);
+  await waitFor('the threads to be gone', () => threadsNow() <= before);
 });
 
 test('a libzstd without threads compresses in one', async () => {
