@@ -1,8 +1,10 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { BackupError } from '../../src/domain/errors.ts';
 import { childOutput, type ChildOptions, outputText, runChild, startChild } from '../../src/lib/child.ts';
+import { OutputSocket } from '../../src/lib/output-socket.ts';
+import { breakSockets, SOCKET_ERROR } from '../support/breaking-sockets.ts';
 import { NO_ABORT } from '../support/fakes.ts';
 import { isAlive } from '../support/processes.ts';
 import { temporaryDirectory } from '../support/temp-directory.ts';
@@ -245,6 +247,45 @@ describe('what a program tells', () => {
       expect(error).toMatchObject({ code: 'TOOL_MISSING', path: command });
       expect((error as BackupError).hint).toContain('pg_dump');
     }
+  });
+});
+
+describe('what it writes to', () => {
+  test('that cannot be read any more fails its stream, though it knows nothing of it and exits with 0', async () => {
+    const pids = join(await temporaryDirectory(), 'pids');
+    onTestFinished(breakSockets(500_000));
+    const text = `echo $$ > ${pids}; trap '' PIPE; seq 1 1000000 2>/dev/null; exit 0`;
+    const { text: data, error } = await drain(childOutput(script(text)));
+    expect(error).toMatchObject({ code: 'IO_FAILED', message: `program: ${SOCKET_ERROR}` });
+    expect(data.startsWith('1\n2\n')).toBe(true);
+    expect(isAlive(await pidFrom(pids))).toBe(false);
+  });
+
+  test.each([
+    ['does not exist', async (directory: string) => join(directory, 'absent')],
+    [
+      'is a file',
+      async (directory: string) => {
+        await writeFile(join(directory, 'file'), '');
+        return join(directory, 'file');
+      },
+    ],
+    [
+      'has a long name',
+      async (directory: string) => {
+        await mkdir(join(directory, 'x'.repeat(120)));
+        return join(directory, 'x'.repeat(120));
+      },
+    ],
+  ])('is a pipe where the directory for temporary files %s', async (_, make) => {
+    vi.stubEnv('TMPDIR', await make(await temporaryDirectory()));
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect(await OutputSocket.open()).toBeUndefined();
+    const { text, error } = await drain(childOutput(script('seq 1 50000')));
+    expect(error).toBeUndefined();
+    expect(text).toBe(Array.from({ length: 50_000 }, (_line, index) => `${index + 1}\n`).join(''));
+    const failed = await drain(childOutput(script('printf data; exit 3')));
+    expect(failed).toMatchObject({ text: 'data', error: { code: 'TOOL_FAILED' } });
   });
 });
 
