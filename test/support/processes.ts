@@ -15,18 +15,22 @@ export function isAlive(pid: number): boolean {
 
 /** Everything that descends from a process now, from /proc. Linux only, as the program's locks are. */
 export function descendantsOf(pid: number): ProcessEntry[] {
-  const all = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => entryOf(Number(name)) ?? []);
+  const childrenOf = new Map<number, number[]>();
+  for (const child of allPids()) {
+    const parent = statOf(child)?.parent;
+    if (parent === undefined) continue;
+    const siblings = childrenOf.get(parent);
+    if (siblings === undefined) childrenOf.set(parent, [child]);
+    else siblings.push(child);
+  }
   const found: ProcessEntry[] = [];
-  const parents = new Set([pid]);
-  // A child has a larger id than its parent unless the ids wrapped around, so repeat until nothing is new.
-  for (let before = -1; before !== found.length; ) {
-    before = found.length;
-    for (const entry of all) {
-      if (!parents.has(entry.parent) || parents.has(entry.pid)) continue;
-      parents.add(entry.pid);
-      found.push(entry);
+  const parents = [pid];
+  for (const parent of parents) {
+    for (const child of childrenOf.get(parent) ?? []) {
+      parents.push(child);
+      // Only of these: the whole is looked at many times a second, on a machine that is at work.
+      const command = commandOf(child);
+      if (command !== undefined) found.push({ pid: child, parent, command });
     }
   }
   return found;
@@ -34,18 +38,22 @@ export function descendantsOf(pid: number): ProcessEntry[] {
 
 /** Processes of this machine whose command line holds the text. */
 export function processesWith(text: string): ProcessEntry[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => entryOf(Number(name)) ?? [])
-    .filter(({ pid, command }) => pid !== process.pid && command.includes(text) && isAlive(pid));
+  return allPids().flatMap((pid) => {
+    const command = pid === process.pid ? undefined : commandOf(pid);
+    if (command === undefined || !command.includes(text) || !isAlive(pid)) return [];
+    return { pid, parent: statOf(pid)?.parent ?? 0, command };
+  });
 }
 
-function entryOf(pid: number): ProcessEntry | undefined {
-  const stat = statOf(pid);
-  if (stat === undefined) return undefined;
+function allPids(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+function commandOf(pid: number): string | undefined {
   try {
-    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-    return { pid, parent: stat.parent, command };
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
   } catch {
     return undefined;
   }
