@@ -2,6 +2,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, test } from 'vitest';
+import { COMPILE_CACHE } from './support/cofre.ts';
 import { Demo } from './support/demo.ts';
 
 const execFileAsync = promisify(execFile);
@@ -19,7 +20,8 @@ interface VerifyAnswer {
 
 async function cofre<Answer>(args: string[], folder: string): Promise<Answer> {
   const argv = [MAIN, ...args, '--json', '--config', join(folder, 'config.json')];
-  const { stdout } = await execFileAsync(process.execPath, argv);
+  const env = { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE };
+  const { stdout } = await execFileAsync(process.execPath, argv, { env });
   return JSON.parse(stdout) as Answer;
 }
 

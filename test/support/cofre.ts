@@ -8,7 +8,7 @@ export const ROOT = join(import.meta.dirname, '../..');
 /** The bundle that `build-program.ts` made. */
 export const MAIN = process.env['COFRE_TEST_MAIN'] ?? '';
 /** Compiled once for the hundreds of processes that the tests start. */
-const COMPILE_CACHE = join(ROOT, 'node_modules/.cache/cofre-tests');
+export const COMPILE_CACHE = join(ROOT, 'node_modules/.cache/cofre-tests');
 /** Below the time that a test has. */
 const COMMAND_TIMEOUT_MS = 45_000;
 

@@ -5,8 +5,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { COMPILE_CACHE, ROOT } from './cofre.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
 const PRINT_TIMEOUT_MS = 60_000;
 /** A server that is stopped is gone a moment after pg_ctl says so. */
 const GONE_TIMEOUT_MS = 20_000;
@@ -43,6 +43,8 @@ export class Demo implements AsyncDisposable {
         TMPDIR: this.#tmp,
         COFRE_DEMO_DATABASE: database,
         DEMO_MARK: this.#mark,
+        // It runs the sources many times: they are stripped and compiled once.
+        NODE_COMPILE_CACHE: COMPILE_CACHE,
         // The demo takes no configuration: these must not reach what it starts.
         COFRE_HTTP_PORT: '1',
         PGHOST: 'nowhere.invalid',
