@@ -18,6 +18,13 @@ const DEFAULT_PORT = 5432;
 const SOCKET_PATH_MAX_BYTES = 103;
 const OUTPUT_MAX_BYTES = 1 << 30;
 
+/**
+ * The variable of the environment that names the data directory of a cluster that is stopped: the first cluster of
+ * a process is a copy of it, which spares an initdb. The others are not: a copy has the system identifier of what
+ * it was copied from, and it is by this that two servers are told apart.
+ */
+export const CLUSTER_TEMPLATE = 'COFRE_TEST_CLUSTER_TEMPLATE';
+
 /** A PostgreSQL cluster that exists until it is disposed of, or until this process ends in any way. */
 export interface Cluster extends AsyncDisposable {
   /** Superuser URI over the unix socket, database `postgres`. */
@@ -139,14 +146,14 @@ class ThrowawayCluster implements Cluster {
   }
 
   async stop(): Promise<void> {
-    await this.#asOwner('pg_ctl', ['-D', this.dataDir, '-m', 'fast', '-w', 'stop']);
+    await this.#asOwner(join(this.binDir, 'pg_ctl'), ['-D', this.dataDir, '-m', 'fast', '-w', 'stop']);
   }
 
   async start(): Promise<void> {
     const log = join(this.#parts.dir, 'server.log');
     try {
       // Without -l the server would inherit our pipes, and waiting for their end would never end.
-      await this.#asOwner('pg_ctl', ['-D', this.dataDir, '-l', log, '-w', 'start']);
+      await this.#asOwner(join(this.binDir, 'pg_ctl'), ['-D', this.dataDir, '-l', log, '-w', 'start']);
     } catch (error) {
       const printed = await readFile(log, 'utf8').catch(() => '');
       throw new Error(`the throwaway cluster did not start: ${printed}`, { cause: error });
@@ -155,11 +162,16 @@ class ThrowawayCluster implements Cluster {
 
   async initialise(): Promise<void> {
     const { dataDir } = this;
-    const locale = `--locale=${await utf8Locale()}`;
-    const args = ['-D', dataDir, '-U', SUPERUSER, '--encoding=UTF8', locale, '--auth=trust', '--no-sync'];
-    await this.#asOwner('initdb', args);
+    const template = takeTemplate();
+    if (template === undefined) {
+      const locale = `--locale=${await utf8Locale()}`;
+      const args = ['-D', dataDir, '-U', SUPERUSER, '--encoding=UTF8', locale, '--auth=trust', '--no-sync'];
+      await this.#asOwner(join(this.binDir, 'initdb'), args);
+    } else {
+      await this.#asOwner('cp', ['-pR', `${template}/.`, dataDir]);
+    }
     this.#major = Number.parseInt(await readFile(join(dataDir, 'PG_VERSION'), 'utf8'), 10);
-    // A file that exists keeps its owner when it is written to.
+    // A file that exists keeps its owner when it is written to. Of a setting that is there twice the last one counts.
     const conf = join(dataDir, 'postgresql.conf');
     await writeFile(conf, settingsFile(this.#settings()), { flag: 'a' });
     await writeFile(join(dataDir, 'pg_hba.conf'), accessFile(this.#parts.options.auth ?? 'trust'));
@@ -189,10 +201,17 @@ class ThrowawayCluster implements Cluster {
   }
 
   async #asOwner(program: string, args: readonly string[]): Promise<void> {
-    const { owner, dir, binDir } = this.#parts;
-    const [command = '', ...rest] = [...owner.prefix, join(binDir, program), ...args];
+    const { owner, dir } = this.#parts;
+    const [command = '', ...rest] = [...owner.prefix, program, ...args];
     await execFileAsync(command, rest, { cwd: dir, env: cleanEnv() });
   }
+}
+
+/** The template, for the one who asks first. */
+function takeTemplate(): string | undefined {
+  const template = process.env[CLUSTER_TEMPLATE];
+  delete process.env[CLUSTER_TEMPLATE];
+  return template;
 }
 
 /** Runs `psql -X -q -At` until the first error; what it printed without the last newline. */

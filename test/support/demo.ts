@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { CLUSTER_TEMPLATE } from '../../tools/cluster.ts';
 import { COMPILE_CACHE, ROOT } from './cofre.ts';
 
 const PRINT_TIMEOUT_MS = 60_000;
@@ -47,6 +48,7 @@ export class Demo implements AsyncDisposable {
         NODE_COMPILE_CACHE: COMPILE_CACHE,
         // The demo takes no configuration: these must not reach what it starts.
         COFRE_HTTP_PORT: '1',
+        [CLUSTER_TEMPLATE]: undefined,
         PGHOST: 'nowhere.invalid',
       },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -34,6 +34,14 @@ function isAlive(pid: number): boolean {
   }
 }
 
+test('clusters of one process are different servers, also where the first is a copy', async () => {
+  const identifier = 'SELECT system_identifier FROM pg_control_system()';
+  await using first = await startCluster();
+  await using second = await startCluster();
+  const [one, two] = await Promise.all([first, second].map((each) => each.psql('postgres', identifier)));
+  expect(one).not.toBe(two);
+});
+
 test('a cluster serves databases by any name, over the socket only, and is gone when disposed of', async () => {
   let pid: number;
   let dir: string;
