@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,6 +38,11 @@ async function feed(inspector: CustomDumpInspector, chunks: number): Promise<voi
 
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** A shell makes a file before it writes to it. */
+function isWritten(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 function isAlive(pid: number): boolean {
@@ -146,10 +151,11 @@ describe('while it runs', () => {
     const controller = new AbortController();
     await using inspector = await inspectorOf('echo $$ >"$DIR/aborted"; exec sleep 60', controller.signal);
     const writing = inspector.write(CHUNK);
-    await until(() => existsSync(join(dir, 'aborted')));
+    await until(() => isWritten(join(dir, 'aborted')));
     controller.abort(new Error('enough'));
     await expect(writing).rejects.toThrow('enough');
     const pid = Number(await readFile(join(dir, 'aborted'), 'utf8'));
+    expect(pid).toBeGreaterThan(0);
     expect(isAlive(pid)).toBe(false);
   });
 
@@ -158,7 +164,7 @@ describe('while it runs', () => {
     {
       await using inspector = await inspectorOf('echo $$ >"$DIR/disposed"; exec sleep 60');
       await inspector.write(Buffer.of(1));
-      await until(() => existsSync(join(dir, 'disposed')));
+      await until(() => isWritten(join(dir, 'disposed')));
       pid = Number(await readFile(join(dir, 'disposed'), 'utf8'));
     }
     expect(pid).toBeGreaterThan(0);
