@@ -366,6 +366,8 @@ describe('a journal', () => {
     const ops = new Recipient();
     startTelling(bed, [subscriber(ops)]);
     await made(bed);
+    // Bookmarks are on the disk a moment before there is somebody who remembers what is not.
+    await bed.clock.untilAsleep();
     const entry = ended(bed);
     // No plain file any more: nothing is written to it.
     await rm(bed.location.journal, { force: true });
