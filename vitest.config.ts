@@ -7,8 +7,9 @@ export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // Many of these tests mostly wait for processes; by itself vitest leaves a core of two idle.
-    maxWorkers: 2,
+    // Many of these tests mostly wait for processes; by itself vitest leaves a core of two idle, and two workers do so
+    // part of the time. The unit tests come last, and are short: no long file runs alone at the end.
+    maxWorkers: 3,
     globalSetup: ['test/support/build-program.ts'],
     projects: [
       {
