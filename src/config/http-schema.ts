@@ -1,5 +1,4 @@
 /** Where and to whom the daemon answers over HTTP. Messages state what is allowed (see leaves.ts). */
-import { isIP } from 'node:net';
 import { z } from 'zod';
 import { SOURCE_NAME } from '../domain/archive-name.ts';
 import { SCOPES } from '../domain/scopes.ts';
@@ -14,7 +13,8 @@ const NETWORK_ALLOWED =
 function isNetwork(value: string): boolean {
   if (value === 'unix') return true;
   const [address = '', bits, ...rest] = value.split('/');
-  const family = isIP(address);
+  // Loaded for those who name networks.
+  const family = process.getBuiltinModule('node:net').isIP(address);
   if (family === 0 || rest.length > 0) return false;
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 }

@@ -16,9 +16,9 @@ function reference(pattern: RegExp, plain: string) {
   const allowed = `exactly one of {"env": NAME}, {"file": PATH} or {"credential": NAME}; or ${plain}`;
   return secretOf(matching(pattern, allowed), allowed);
 }
-export const hookUrlSchema = reference(HOOK_URL_START, HOOK_URL_ALLOWED);
-export const passwordSchema = reference(PASSWORD_PATTERN, PASSWORD_ALLOWED);
-export const bearerSchema = reference(BEARER_PATTERN, BEARER_ALLOWED);
+export const hookUrlSchema = () => reference(HOOK_URL_START, HOOK_URL_ALLOWED);
+export const passwordSchema = () => reference(PASSWORD_PATTERN, PASSWORD_ALLOWED);
+export const bearerSchema = () => reference(BEARER_PATTERN, BEARER_ALLOWED);
 
 /** Longer than a run takes, so that a daily job that keeps failing is told of daily. */
 const DEFAULT_REPEAT = '20h';
@@ -30,7 +30,7 @@ const ADDRESS = new RegExp(
 );
 const ADDRESS_ALLOWED = 'an address such as "ops@example.org" or "Backups <ops@example.org>"';
 
-const shared = {
+const shared = () => ({
   name: matching(SOURCE_NAME, NAME_ALLOWED)
     .optional()
     .describe('What log, metrics and `cofre notify test` call it, unique; its `type` when absent.'),
@@ -38,87 +38,95 @@ const shared = {
   jobs: list(matching(SOURCE_NAME, 'the name of a job'), 'an array of at least one name of a job')
     .optional()
     .describe('Only what concerns these jobs; all of them, and the maintenance too, when absent.'),
-};
-const repeat = duration(0)
-  .default(DEFAULT_REPEAT)
-  .describe('How long the same trouble of a job is not told again.');
+});
+const repeat = () =>
+  duration(0).default(DEFAULT_REPEAT).describe('How long the same trouble of a job is not told again.');
 
 const SMTP_ALLOWED = 'an object with `host`';
-const smtpSchema = section(
-  {
-    host: matching(/^[^\s/:@]+$|^[\da-f:]+$/i, 'a host name or address').describe('The mail server.'),
-    port: count(1, 65_535)
-      .optional()
-      .describe('Its port: 587, 465 with `"tls": "implicit"`, or 25 with `"tls": "none"` when absent.'),
-    tls: choice(['starttls', 'implicit', 'none'])
-      .optional()
-      .describe(
-        '`starttls`: encrypted or not at all; `implicit`: encrypted from the first byte; `none`: in clear text, without a password. On port 465 `implicit` when absent, else `starttls`.',
-      ),
-    ca: text('the path of a file')
-      .optional()
-      .describe('File with the certificates to trust, PEM, in place of those that Node.js knows.'),
-    user: text('a user name').optional().describe('Whom to log in as; without, nobody logs in.'),
-    password: passwordSchema
-      .optional()
-      .describe('The password, as a reference to a secret. In plain text it is accepted with a warning.'),
-  },
-  SMTP_ALLOWED,
-);
+const smtpSchema = () =>
+  section(
+    {
+      host: matching(/^[^\s/:@]+$|^[\da-f:]+$/i, 'a host name or address').describe('The mail server.'),
+      port: count(1, 65_535)
+        .optional()
+        .describe('Its port: 587, 465 with `"tls": "implicit"`, or 25 with `"tls": "none"` when absent.'),
+      tls: choice(['starttls', 'implicit', 'none'])
+        .optional()
+        .describe(
+          '`starttls`: encrypted or not at all; `implicit`: encrypted from the first byte; `none`: in clear text, without a password. On port 465 `implicit` when absent, else `starttls`.',
+        ),
+      ca: text('the path of a file')
+        .optional()
+        .describe('File with the certificates to trust, PEM, in place of those that Node.js knows.'),
+      user: text('a user name').optional().describe('Whom to log in as; without, nobody logs in.'),
+      password: passwordSchema()
+        .optional()
+        .describe('The password, as a reference to a secret. In plain text it is accepted with a warning.'),
+    },
+    SMTP_ALLOWED,
+  );
 
-const emailSchema = section(
-  {
-    type: z.literal('email').describe('A mail.'),
-    ...shared,
-    repeat,
-    smtp: smtpSchema.describe('The mail server, and how to talk to it.'),
-    from: matching(ADDRESS, ADDRESS_ALLOWED).describe('The address that mails come from.'),
-    to: list(matching(ADDRESS, ADDRESS_ALLOWED), 'an array of at least one address').describe(
-      'The addresses that mails go to.',
-    ),
-  },
-  'an object describing a notifier',
-);
+const emailSchema = () =>
+  section(
+    {
+      type: z.literal('email').describe('A mail.'),
+      ...shared(),
+      repeat: repeat(),
+      smtp: smtpSchema().describe('The mail server, and how to talk to it.'),
+      from: matching(ADDRESS, ADDRESS_ALLOWED).describe('The address that mails come from.'),
+      to: list(matching(ADDRESS, ADDRESS_ALLOWED), 'an array of at least one address').describe(
+        'The addresses that mails go to.',
+      ),
+    },
+    'an object describing a notifier',
+  );
 
 const URL_DESCRIPTION =
   'Where to send it, as a reference to a secret: whoever knows the address can send there. In plain text it is accepted with a warning.';
 
-const webhookSchema = section(
-  {
-    type: z.literal('webhook').describe('A request to a program that listens on HTTP.'),
-    ...shared,
-    repeat,
-    url: hookUrlSchema.describe(URL_DESCRIPTION),
-    format: choice(['json', 'slack', 'ntfy'])
-      .default('json')
-      .describe(
-        'What the receiver understands: `json`, a hook of Slack and what is like it, or a topic of ntfy.',
-      ),
-    secret: passwordSchema
-      .optional()
-      .describe('Sign each message with it, in `X-Cofre-Signature`. A reference to a secret.'),
-    token: bearerSchema.optional().describe('Sent as `Authorization: Bearer …`. A reference to a secret.'),
-  },
-  'an object describing a notifier',
-);
+const webhookSchema = () =>
+  section(
+    {
+      type: z.literal('webhook').describe('A request to a program that listens on HTTP.'),
+      ...shared(),
+      repeat: repeat(),
+      url: hookUrlSchema().describe(URL_DESCRIPTION),
+      format: choice(['json', 'slack', 'ntfy'])
+        .default('json')
+        .describe(
+          'What the receiver understands: `json`, a hook of Slack and what is like it, or a topic of ntfy.',
+        ),
+      secret: passwordSchema()
+        .optional()
+        .describe('Sign each message with it, in `X-Cofre-Signature`. A reference to a secret.'),
+      token: bearerSchema()
+        .optional()
+        .describe('Sent as `Authorization: Bearer …`. A reference to a secret.'),
+    },
+    'an object describing a notifier',
+  );
 
-const healthchecksSchema = section(
-  {
-    type: z.literal('healthchecks').describe('Pings in the style of healthchecks.io.'),
-    ...shared,
-    url: hookUrlSchema.describe(URL_DESCRIPTION),
-  },
-  'an object describing a notifier',
-);
+const healthchecksSchema = () =>
+  section(
+    {
+      type: z.literal('healthchecks').describe('Pings in the style of healthchecks.io.'),
+      ...shared(),
+      url: hookUrlSchema().describe(URL_DESCRIPTION),
+    },
+    'an object describing a notifier',
+  );
 
-export const notifySchema = z.array(
-  z.discriminatedUnion('type', [emailSchema, webhookSchema, healthchecksSchema], {
-    error: (issue) =>
-      issue.code === 'invalid_union'
-        ? '"email", "webhook", "healthchecks"'
-        : 'an object describing a notifier',
-  }),
-  'an array of notifiers',
+/** Made when there are notifiers: every command reads the configuration, and few have to do with these. */
+export const notifySchema = z.lazy(() =>
+  z.array(
+    z.discriminatedUnion('type', [emailSchema(), webhookSchema(), healthchecksSchema()], {
+      error: (issue) =>
+        issue.code === 'invalid_union'
+          ? '"email", "webhook", "healthchecks"'
+          : 'an object describing a notifier',
+    }),
+    'an array of notifiers',
+  ),
 );
 
 export type NotifyInput = z.infer<typeof notifySchema>;

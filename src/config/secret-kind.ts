@@ -7,7 +7,8 @@ export type Found = { ok: true; value: string; warning?: string } | { ok: false;
 /** What a kind of secret has to be. */
 export interface SecretKind {
   key: string;
-  schema: typeof secretSchema;
+  /** Made when there is such a secret. */
+  schema: () => typeof secretSchema;
   allowed: string;
   check: (found: Found) => Found;
   /** Whether a text in the file itself gives the secret away. */

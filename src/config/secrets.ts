@@ -30,7 +30,7 @@ export interface ResolvedSecrets {
 
 const URL: SecretKind = {
   key: 'url',
-  schema: secretSchema,
+  schema: () => secretSchema,
   allowed: URL_ALLOWED,
   check: checkUrl,
   isPlain: holdsPassword,
@@ -38,7 +38,7 @@ const URL: SecretKind = {
 };
 const TOKEN: SecretKind = {
   key: 'token',
-  schema: tokenSchema,
+  schema: () => tokenSchema,
   allowed: TOKEN_TEXT_ALLOWED,
   check: checkToken,
   isPlain: () => true,
@@ -58,7 +58,7 @@ export async function resolveSecrets(
   const faults: ConfigFault[] = [];
   const warnings: string[] = [];
   for (const { path, value, kind } of holdersOf(root)) {
-    const secret = kind.schema.safeParse(value);
+    const secret = kind.schema().safeParse(value);
     if (!secret.success) continue;
     const at = formatPath([...path, kind.key]);
     const fault = (message: string) => {

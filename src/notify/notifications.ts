@@ -5,6 +5,7 @@ import { aborted, NEVER } from '../lib/abort.ts';
 import type { KernelLock } from '../lib/kernel-lock.ts';
 import { type Subscriber, Teller, type TellerParts } from './teller.ts';
 import { type Bookmark, ToldFile } from './told-file.ts';
+import { Unrecorded } from './unrecorded.ts';
 
 /** How often the journal is looked at for what other processes wrote. */
 const POLL_MS = 2_000;
@@ -36,7 +37,7 @@ export class Notifications implements Service {
   #load: NotificationsOptions['load'];
   /** Where and when the journal ended when the configuration was read: a new notifier is told what comes after. */
   #since: Promise<Bookmark>;
-  #tellers: readonly Teller[] = [];
+  readonly #unrecorded = new Unrecorded();
   #wake = new AbortController();
   #reconfigured = new AbortController();
 
@@ -46,7 +47,7 @@ export class Notifications implements Service {
     this.#told = new ToldFile(options.context.location, options.events);
     this.#since = bookmarkAtEnd(options.context);
     options.context.journal.onEntry((entry, isRecorded) => {
-      if (!isRecorded) for (const teller of this.#tellers) teller.addUnrecorded(entry);
+      if (!isRecorded) this.#unrecorded.add(entry);
       const waiting = this.#wake;
       this.#wake = new AbortController();
       waiting.abort();
@@ -92,9 +93,12 @@ export class Notifications implements Service {
     void aborted(soft).then(() => {
       timer = setTimeout(() => ending.abort(), drain_ms);
     });
-    this.#tellers = subscribers.map((each) => new Teller({ ...this.#options, told: this.#told }, each));
-    await Promise.all(this.#tellers.map((teller) => this.#tend(teller, soft, hard)));
-    this.#tellers = [];
+    const parts = { ...this.#options, told: this.#told };
+    const unrecorded = this.#unrecorded.queuesOf(subscribers.map(({ notifier }) => notifier.id));
+    const tellers = subscribers.map(
+      (each) => new Teller(parts, each, unrecorded.get(each.notifier.id) ?? []),
+    );
+    await Promise.all(tellers.map((teller) => this.#tend(teller, soft, hard)));
     clearTimeout(timer);
     await this.#told.save();
   }

@@ -46,22 +46,19 @@ const NEWS_MS = 7 * 24 * 3_600_000;
 export class Teller {
   readonly #parts: TellerParts;
   readonly #subscriber: Subscriber;
-  /** Entries that could not be written, as on a full disk, which is when it matters. */
-  readonly #unrecorded: JournalEntry[] = [];
+  readonly #unrecorded: JournalEntry[];
   /** Whether the last message was given up. */
   #isDeaf = false;
   /** Whether the entry before the bookmark was found to be the one that was told last. */
   #isPlaceKnown = false;
   #lookedForOverdue: Date;
 
-  constructor(parts: TellerParts, subscriber: Subscriber) {
+  /** @param unrecorded what the journal does not say, and what is added to it; see Unrecorded. */
+  constructor(parts: TellerParts, subscriber: Subscriber, unrecorded: JournalEntry[]) {
     this.#parts = parts;
     this.#subscriber = subscriber;
+    this.#unrecorded = unrecorded;
     this.#lookedForOverdue = parts.context.clock.now();
-  }
-
-  addUnrecorded(entry: JournalEntry): void {
-    this.#unrecorded.push(entry);
   }
 
   /**

@@ -361,20 +361,67 @@ describe('other notifiers', () => {
 });
 
 describe('a journal', () => {
+  /** No plain file any more: nothing is written to it. */
+  async function breakJournal({ location }: TestLocation): Promise<void> {
+    await rm(location.journal, { force: true });
+    await mkdir(location.journal);
+  }
+
+  async function unrecorded(bed: TestLocation): Promise<RunEnded> {
+    const entry = ended(bed);
+    await expect(bed.context.journal.append(entry)).rejects.toThrow();
+    return entry;
+  }
+
   test('that cannot be written is told from memory', async () => {
     const bed = await openTestLocation();
     const ops = new Recipient();
     startTelling(bed, [subscriber(ops)]);
     await made(bed);
-    // Bookmarks are on the disk a moment before there is somebody who remembers what is not.
-    await bed.clock.untilAsleep();
-    const entry = ended(bed);
-    // No plain file any more: nothing is written to it.
-    await rm(bed.location.journal, { force: true });
-    await mkdir(bed.location.journal);
-    await expect(bed.context.journal.append(entry)).rejects.toThrow();
+    await breakJournal(bed);
+    const { run } = await unrecorded(bed);
     await waitFor('the message', () => ops.told.length === 1);
-    expect(ops.kinds).toEqual([`failure ${entry.run}`]);
+    expect(ops.kinds).toEqual([`failure ${run}`]);
+  });
+
+  test('that cannot be written before anybody tells is told by whoever does', async () => {
+    const bed = await openTestLocation();
+    const ops = new Recipient();
+    const mails = new Recipient('mails');
+    const loading = Promise.withResolvers<Subscriber[]>();
+    startTelling(bed, [], { load: async () => loading.promise });
+    await bed.context.journal.end();
+    await breakJournal(bed);
+    const { run } = await unrecorded(bed);
+    loading.resolve([subscriber(ops), subscriber(mails)]);
+    await waitFor('both messages', () => ops.told.length + mails.told.length === 2);
+    expect([...ops.kinds, ...mails.kinds]).toEqual([`failure ${run}`, `failure ${run}`]);
+  });
+
+  test('that cannot be written while the configuration is read again is told once it was', async () => {
+    const bed = await openTestLocation();
+    const ops = new Recipient();
+    const mails = new Recipient('mails');
+    const { notifications } = startTelling(bed, [subscriber(ops, { repeat_ms: 0 })], { drain_ms: 0 });
+    await made(bed);
+    await breakJournal(bed);
+    ops.refuses = true;
+    const before = await unrecorded(bed);
+    await waitFor('an attempt', () => ops.attempts > 0);
+    const loading = Promise.withResolvers<Subscriber[]>();
+    const asked = Promise.withResolvers<void>();
+    notifications.reconfigure(async () => {
+      asked.resolve();
+      return await loading.promise;
+    });
+    await asked.promise;
+    const meanwhile = await unrecorded(bed);
+    ops.refuses = false;
+    loading.resolve([subscriber(ops, { repeat_ms: 0 }), subscriber(mails)]);
+    await waitFor('the messages', () => ops.told.length === 2);
+    expect(ops.kinds).toEqual([`failure ${before.run}`, `failure ${meanwhile.run}`]);
+    // It is new, and was not there when they came.
+    expect(mails.told).toEqual([]);
   });
 
   test('that cannot be read is complained of twice a minute, no more', async () => {
