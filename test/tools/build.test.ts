@@ -9,8 +9,9 @@ import { buildProgram } from '../../tools/build.ts';
 import { ROOT } from '../support/cofre.ts';
 
 const PACKAGE = /\/node_modules\/((?:@[^/]+\/)?[^/]+)/;
-/** Prints the files of the bundle that were loaded by the time it ends, as the last line of stderr. */
-const TELL_LOADED = `process.on('exit', () => console.error(JSON.stringify(Object.keys(require.cache))));`;
+/** Prints the files of the bundle, and the modules of Node, that were loaded by the time it ends: the last line of stderr. */
+const TELL_LOADED = `process.on('exit', () =>
+  console.error(JSON.stringify({ files: Object.keys(require.cache), builtins: process.moduleLoadList })));`;
 /** In place of a fault of the program. */
 const BREAK_READING = `require('node:fs').readdirSync = () => { throw new Error('broken on purpose'); };`;
 
@@ -62,13 +63,15 @@ function cleanEnv(): NodeJS.ProcessEnv {
   return Object.fromEntries(kept);
 }
 
-/** The packages that a run has loaded. */
-function packagesLoadedBy(args: readonly string[]): string[] {
+function loadedBy(args: readonly string[]): { files: string[]; builtins: string[] } {
   const { status, stderr } = run(args, ['--require', join(home, 'tell-loaded.cjs')]);
   expect({ status, stderr }).toMatchObject({ status: 0 });
-  const files = (JSON.parse(stderr.trimEnd().split('\n').at(-1) ?? '') as string[]).map((path) =>
-    basename(path),
-  );
+  return JSON.parse(stderr.trimEnd().split('\n').at(-1) ?? '') as { files: string[]; builtins: string[] };
+}
+
+/** The packages that a run has loaded. */
+function packagesLoadedBy(args: readonly string[]): string[] {
+  const files = loadedBy(args).files.map((path) => basename(path));
   const loaded = chunks.filter(({ fileName }) => files.includes(fileName));
   expect(loaded.length).toBeGreaterThan(0);
   return packagesOf(loaded);
@@ -102,6 +105,11 @@ describe('the bundle', () => {
       expect(packagesLoadedBy(named)).toEqual(['commander', 'croner', 'dotenv', 'zod']);
     },
   );
+
+  test('starts nothing, and loads nothing to start it with, where nothing is to be started', () => {
+    expect(loadedBy(['list']).builtins).not.toContain('NativeModule child_process');
+    expect(loadedBy(['backup', 'files']).builtins).toContain('NativeModule child_process');
+  });
 
   test('has the packages that only some commands need, in other files', () => {
     expect(packagesLoadedBy(['verify', '--all'])).toEqual(
