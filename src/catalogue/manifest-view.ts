@@ -25,6 +25,7 @@ interface Loaded extends Read {
 export class ManifestView {
   readonly #location: Location;
   readonly #once: boolean;
+  /** By the names of their files. */
   readonly #loaded = new Map<string, Loaded>();
   #seenMtime_ms = -1;
   #lookedAt_ms = 0;
@@ -44,13 +45,13 @@ export class ManifestView {
 
   list(): readonly ManifestSummary[] {
     this.#refresh();
-    this.#sorted ??= [...this.#loaded.values()].flatMap(({ summary }) => summary ?? []).sort(byAge);
+    this.#sorted ??= this.#summaries().sort(byAge);
     return this.#sorted;
   }
 
   find(filename: string): ManifestSummary | undefined {
     this.#refresh();
-    return this.#loaded.get(filename)?.summary;
+    return this.#loaded.get(filename + MANIFEST_SUFFIX)?.summary;
   }
 
   faults(): BackupError[] {
@@ -86,14 +87,19 @@ export class ManifestView {
     const ticks_ms = performance.now();
     if (mtimeMs === this.#seenMtime_ms && ticks_ms - this.#lookedAt_ms < IN_PLACE_MS) return;
     this.#lookedAt_ms = ticks_ms;
-    const names = new Set(readdirSync(directory).filter((name) => name.endsWith(MANIFEST_SUFFIX)));
+    const names = readdirSync(directory).filter((name) => name.endsWith(MANIFEST_SUFFIX));
+    // By source and age: what is loaded later comes behind them, so that sorting by age finds it nearly sorted.
+    if (this.#loaded.size === 0) names.sort();
     let changed = false;
-    for (const filename of this.#loaded.keys()) {
-      if (names.has(filename + MANIFEST_SUFFIX)) continue;
-      this.#loaded.delete(filename);
+    let present = 0;
+    for (const name of names) {
+      changed = this.#load(directory, name) || changed;
+      if (this.#loaded.has(name)) present += 1;
+    }
+    if (this.#loaded.size > present) {
+      this.#keepOnly(new Set(names));
       changed = true;
     }
-    for (const name of names) changed = this.#load(directory, name) || changed;
     if (changed) {
       this.#generation += 1;
       this.#sorted = undefined;
@@ -101,22 +107,31 @@ export class ManifestView {
     this.#seenMtime_ms = Date.now() - mtimeMs > RACY_MS ? mtimeMs : -1;
   }
 
+  #summaries(): ManifestSummary[] {
+    const summaries: ManifestSummary[] = [];
+    for (const { summary } of this.#loaded.values()) if (summary !== undefined) summaries.push(summary);
+    return summaries;
+  }
+
+  #keepOnly(names: ReadonlySet<string>): void {
+    for (const name of this.#loaded.keys()) if (!names.has(name)) this.#loaded.delete(name);
+  }
+
   /** Returns whether the file differs from what was loaded of it. */
   #load(directory: string, name: string): boolean {
-    const filename = name.slice(0, -MANIFEST_SUFFIX.length);
     if (this.#once) {
       const read = this.#read(directory, name);
-      if (read !== undefined) this.#loaded.set(filename, { ...read, mtime_ms: 0, inode: 0 });
+      if (read !== undefined) this.#loaded.set(name, { ...read, mtime_ms: 0, inode: 0 });
       return true;
     }
     const stats = statSync(`${directory}/${name}`, { throwIfNoEntry: false });
-    if (stats === undefined) return this.#loaded.delete(filename);
-    const known = this.#loaded.get(filename);
+    if (stats === undefined) return this.#loaded.delete(name);
+    const known = this.#loaded.get(name);
     // Every change comes by rename, so it has an inode of its own even within one tick of the clock.
     if (known !== undefined && known.mtime_ms === stats.mtimeMs && known.inode === stats.ino) return false;
     const read = this.#read(directory, name);
-    if (read === undefined) return this.#loaded.delete(filename);
-    this.#loaded.set(filename, { ...read, mtime_ms: stats.mtimeMs, inode: stats.ino });
+    if (read === undefined) return this.#loaded.delete(name);
+    this.#loaded.set(name, { ...read, mtime_ms: stats.mtimeMs, inode: stats.ino });
     return true;
   }
 
