@@ -81,10 +81,11 @@ export class ManifestView {
 
   /** Loads what is new or changed since the last look. Costs one stat when nothing is. */
   #refresh(): void {
-    if (this.#once && this.#lookedAt_ms > 0) return;
+    if (this.#once && this.#generation > 0) return;
     const directory = this.#location.manifests;
     const mtimeMs = this.#location.manifestsChanged_ms();
-    const ticks_ms = performance.now();
+    // Node loads its clock with the first look at it, which a command that looks one time can do without.
+    const ticks_ms = this.#once ? 0 : performance.now();
     if (mtimeMs === this.#seenMtime_ms && ticks_ms - this.#lookedAt_ms < IN_PLACE_MS) return;
     this.#lookedAt_ms = ticks_ms;
     const names = readdirSync(directory).filter((name) => name.endsWith(MANIFEST_SUFFIX));
