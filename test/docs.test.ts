@@ -88,9 +88,10 @@ describe('the tables of keys in README.md', () => {
   });
 });
 
-test('the configuration in README.md is valid', () => {
+test('the configuration in README.md is valid', async () => {
   const [example = ''] = codeBlocks(section(readme, '## Configuration'), 'json');
-  expect(validate(JSON.parse(example), ROOT).faults).toEqual([]);
+  const { faults } = await validate(JSON.parse(example), ROOT);
+  expect(faults).toEqual([]);
 });
 
 describe('the table of commands in README.md', () => {

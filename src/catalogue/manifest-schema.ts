@@ -1,4 +1,5 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
+import { en } from 'zod/locales';
 import {
   ANOMALY_KINDS,
   ARCHIVE_FORMATS,
@@ -18,7 +19,8 @@ let schema: ReturnType<typeof makeManifestSchema> | undefined;
 /** The last word on what a manifest is; `isManifest` has the first. */
 export function judgeManifest(json: unknown): Judged {
   schema ??= makeManifestSchema();
-  const parsed = schema.safeParse(json);
+  // Of itself zod/mini says no more than that something is wrong.
+  const parsed = schema.safeParse(json, { error: en().localeError });
   if (parsed.success) return { ok: true, manifest: parsed.data as Manifest };
   const [issue] = parsed.error.issues;
   return { ok: false, fault: `${issue?.path.join('.') || 'the file'}: ${issue?.message ?? 'invalid'}` };
@@ -26,8 +28,8 @@ export function judgeManifest(json: unknown): Judged {
 
 /** Made only where it is asked for: when a manifest is damaged, and for the document that describes the API. */
 export function makeManifestSchema() {
-  const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-  const count = z.number().int().nonnegative();
+  const sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/));
+  const count = z.number().check(z.int(), z.nonnegative());
   const instant = z.iso.datetime();
   const remarks = z.array(z.object({ path: z.string(), reason: z.string() }));
 
@@ -47,9 +49,9 @@ export function makeManifestSchema() {
     encoding: z.string(),
     collate: z.string(),
     ctype: z.string(),
-    provider: z.string().optional(),
-    provider_locale: z.string().optional(),
-    monetary: z.string().optional(),
+    provider: z.optional(z.string()),
+    provider_locale: z.optional(z.string()),
+    monetary: z.optional(z.string()),
   });
   const proof = z.object({
     verdict: z.enum(VERDICTS),
@@ -62,7 +64,7 @@ export function makeManifestSchema() {
   const anomaly = z.object({
     baseline: z.string(),
     findings: z.array(z.object({ kind: z.enum(ANOMALY_KINDS), detail: z.string() })),
-    acknowledged: z.object({ at: instant, actor: z.string() }).optional(),
+    acknowledged: z.optional(z.object({ at: instant, actor: z.string() })),
   });
 
   /** Loose: fields that a later version added survive an update by this one. */
@@ -78,8 +80,8 @@ export function makeManifestSchema() {
     encrypted: z.literal(false),
     timestamp: z.string(),
     created_at: instant,
-    directories: z.array(z.string()).optional(),
-    roots: z.array(z.object({ name: z.string(), path: z.string() })).optional(),
+    directories: z.optional(z.array(z.string())),
+    roots: z.optional(z.array(z.object({ name: z.string(), path: z.string() }))),
     job: z.string(),
     source: z.string(),
     run: z.string(),
@@ -90,12 +92,12 @@ export function makeManifestSchema() {
     started_at: instant,
     duration_ms: count,
     raw_size: count,
-    system_identifier: z.string().optional(),
-    database: z.string().optional(),
-    server_version: z.string().optional(),
-    tool_version: z.string().optional(),
-    locale: locale.optional(),
-    rebuilt: z.literal(true).optional(),
+    system_identifier: z.optional(z.string()),
+    database: z.optional(z.string()),
+    server_version: z.optional(z.string()),
+    tool_version: z.optional(z.string()),
+    locale: z.optional(locale),
+    rebuilt: z.optional(z.literal(true)),
     pinned: z.boolean(),
     incomplete: z.boolean(),
     contents: z.union([databaseContents, filesContents]),
@@ -105,7 +107,7 @@ export function makeManifestSchema() {
       at: instant,
       detail: z.string(),
     }),
-    proof: proof.optional(),
-    anomaly: anomaly.optional(),
+    proof: z.optional(proof),
+    anomaly: z.optional(anomaly),
   });
 }

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod/mini';
 import type { HttpConfig } from './config.ts';
 import { type ConfigFault, show } from './faults.ts';
 import { httpShape } from './schema.ts';
@@ -22,7 +22,7 @@ export function httpOverrides(variables: NodeJS.ProcessEnv): HttpOverrides {
 function read<T>(
   variables: NodeJS.ProcessEnv,
   name: string,
-  schema: z.ZodType<T>,
+  schema: z.ZodMiniType<T>,
   convert: (text: string) => unknown,
   faults: ConfigFault[],
 ): T | undefined {

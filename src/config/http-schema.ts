@@ -1,8 +1,8 @@
 /** Where and to whom the daemon answers over HTTP. Messages state what is allowed (see leaves.ts). */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { SOURCE_NAME } from '../domain/archive-name.ts';
 import { SCOPES } from '../domain/scopes.ts';
-import { choice, count, list, matching, section, text } from './leaves.ts';
+import { choice, count, described, list, matching, optional, section, text, withDefault } from './leaves.ts';
 import { NAME_ALLOWED, secretSchema, tokenSchema } from './source-schema.ts';
 
 export const SOCKET_MODES = ['0600', '0660', '0666'] as const;
@@ -23,60 +23,74 @@ const TLS_ALLOWED = 'an object with `cert` and `key`';
 const TOKEN_ALLOWED = 'an object with `name`, `token` and `scopes`';
 const TARGET_ALLOWED = 'an object with `name` and either `url` or `directory`';
 const targetName = () =>
-  matching(SOURCE_NAME, NAME_ALLOWED).describe('What `to` of a restore calls it, unique among the targets.');
+  described(
+    matching(SOURCE_NAME, NAME_ALLOWED),
+    'What `to` of a restore calls it, unique among the targets.',
+  );
 
 export const httpSchema = section(
   {
-    host: matching(/^[^\s/]+$/, 'a host name or address')
-      .default('127.0.0.1')
-      .describe('The address to listen on.'),
-    port: count(0, 65_535).default(9480).describe('The port to listen on; 0 takes any free one.'),
-    socket: text('the path of a unix socket')
-      .optional()
-      .describe('Listen on this unix socket, and on no address.'),
-    socketMode: choice(SOCKET_MODES).default('0660').describe('Who may connect to the unix socket.'),
-    tls: section(
-      {
-        cert: text('the path of a file').describe('File with the certificate and its chain, PEM.'),
-        key: text('the path of a file').describe('File with the private key, PEM.'),
-      },
-      TLS_ALLOWED,
-    )
-      .optional()
-      .describe('Serve HTTPS with this certificate; its files are read again on SIGHUP.'),
-    tokens: z
-      .array(
+    host: withDefault(
+      matching(/^[^\s/]+$/, 'a host name or address'),
+      '127.0.0.1',
+      'The address to listen on.',
+    ),
+    port: withDefault(count(0, 65_535), 9480, 'The port to listen on; 0 takes any free one.'),
+    socket: optional(text('the path of a unix socket'), 'Listen on this unix socket, and on no address.'),
+    socketMode: withDefault(choice(SOCKET_MODES), '0660', 'Who may connect to the unix socket.'),
+    tls: optional(
+      section(
+        {
+          cert: described(text('the path of a file'), 'File with the certificate and its chain, PEM.'),
+          key: described(text('the path of a file'), 'File with the private key, PEM.'),
+        },
+        TLS_ALLOWED,
+      ),
+      'Serve HTTPS with this certificate; its files are read again on SIGHUP.',
+    ),
+    tokens: withDefault(
+      z.array(
         section(
           {
-            name: matching(SOURCE_NAME, NAME_ALLOWED).describe(
+            name: described(
+              matching(SOURCE_NAME, NAME_ALLOWED),
               'Who holds it: the `actor` in log, manifests and journal; unique among the tokens.',
             ),
-            token: tokenSchema.describe(
+            token: described(
+              tokenSchema,
               'The token, 20 characters or more, as a reference to a secret. In plain text it is accepted with a warning.',
             ),
-            scopes: list(choice(SCOPES), 'an array of at least one scope').describe('What it is good for.'),
+            scopes: described(list(choice(SCOPES), 'an array of at least one scope'), 'What it is good for.'),
           },
           TOKEN_ALLOWED,
         ),
         'an array of tokens',
-      )
-      .default([])
-      .describe('Who may use the API; without any it is off.'),
-    metrics: choice(['public', 'token'])
-      .default('public')
-      .describe('Whether `/metrics` needs a token, with the scope `metrics` or `read`.'),
-    trustedProxies: z
-      .array(text(NETWORK_ALLOWED).refine(isNetwork, NETWORK_ALLOWED), 'an array of addresses and networks')
-      .default([])
-      .describe('Reverse proxies whose `X-Forwarded-For` says who the client is.'),
-    restoreTargets: z
-      .array(
+      ),
+      [],
+      'Who may use the API; without any it is off.',
+    ),
+    metrics: withDefault(
+      choice(['public', 'token']),
+      'public',
+      'Whether `/metrics` needs a token, with the scope `metrics` or `read`.',
+    ),
+    trustedProxies: withDefault(
+      z.array(
+        text(NETWORK_ALLOWED).check(z.refine(isNetwork, NETWORK_ALLOWED)),
+        'an array of addresses and networks',
+      ),
+      [],
+      'Reverse proxies whose `X-Forwarded-For` says who the client is.',
+    ),
+    restoreTargets: withDefault(
+      z.array(
         z.union(
           [
             section(
               {
                 name: targetName(),
-                url: secretSchema.describe(
+                url: described(
+                  z.clone(secretSchema),
                   'A server and database, as a connection URI, as a reference to a secret.',
                 ),
               },
@@ -85,7 +99,8 @@ export const httpSchema = section(
             section(
               {
                 name: targetName(),
-                directory: text('the path of a directory').describe(
+                directory: described(
+                  text('the path of a directory'),
                   'A directory; each restore makes one of its own in it.',
                 ),
               },
@@ -95,9 +110,10 @@ export const httpSchema = section(
           TARGET_ALLOWED,
         ),
         'an array of targets',
-      )
-      .default([])
-      .describe('Where restores over HTTP may go; nowhere else.'),
+      ),
+      [],
+      'Where restores over HTTP may go; nowhere else.',
+    ),
   },
   'an object with `host` and `port`',
 );

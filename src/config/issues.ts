@@ -1,6 +1,6 @@
-import type { z } from 'zod';
+import type * as z from 'zod/mini';
 import { type ConfigFault, formatPath, HIDDEN, type KeyPath, showAt, showKey, valueAt } from './faults.ts';
-import { configKeys } from './json-schema.ts';
+import type { ConfigKey } from './json-schema.ts';
 import { suggest } from './suggest.ts';
 
 /** Keys of things that are planned: refused, so that nobody believes a backup is encrypted that is not. */
@@ -8,16 +8,24 @@ const NOT_BUILT_KEYS = ['encryption'];
 
 type Issue = z.core.$ZodIssue;
 
+/** Every key that the configuration can have; asked for where there is one that it cannot have. */
+export type KnownKeys = () => readonly ConfigKey[];
+
 /** The faults behind what zod found in `root`; its messages say what is allowed. */
-export function faultsOfIssues(root: unknown, issues: readonly Issue[], prefix: KeyPath = []): ConfigFault[] {
+export function faultsOfIssues(
+  root: unknown,
+  issues: readonly Issue[],
+  known: KnownKeys,
+  prefix: KeyPath = [],
+): ConfigFault[] {
   return issues.flatMap((issue) => {
     const path = [...prefix, ...issue.path];
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => unknownKey([...path, key], key, issue.message));
+      return issue.keys.map((key) => unknownKey([...path, key], key, issue.message, known));
     }
     if (issue.code === 'invalid_key') return invalidName(path, issue);
     const branch = issue.code === 'invalid_union' ? meantBranch(issue.errors) : undefined;
-    return branch === undefined ? fault(root, path, issue) : faultsOfIssues(root, branch, path);
+    return branch === undefined ? fault(root, path, issue) : faultsOfIssues(root, branch, known, path);
   });
 }
 
@@ -55,14 +63,19 @@ function invalidName(path: KeyPath, issue: z.core.$ZodIssueInvalidKey): ConfigFa
   };
 }
 
-function unknownKey(path: KeyPath, key: string, allowed: string): ConfigFault {
-  const message = unknownKeyReason(path, key, allowed.split(', '));
+function unknownKey(path: KeyPath, key: string, allowed: string, known: KnownKeys): ConfigFault {
+  const message = unknownKeyReason(path, key, allowed.split(', '), known);
   return { path: formatPath(path), received: showKey(key), allowed, message };
 }
 
-function unknownKeyReason(path: KeyPath, key: string, allowedKeys: readonly string[]): string {
+function unknownKeyReason(
+  path: KeyPath,
+  key: string,
+  allowedKeys: readonly string[],
+  known: KnownKeys,
+): string {
   if (NOT_BUILT_KEYS.includes(key)) return notBuilt(key);
-  const places = configKeys().filter(({ name }) => name === key);
+  const places = known().filter(({ name }) => name === key);
   // Only the branches of a union that differ in `type` can have a key here and yet not have it.
   if (places.some((place) => place.path === placeOf(path))) return 'this key does not go with this `type`';
   if (places.length > 0) {

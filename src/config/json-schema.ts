@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { configSchema } from './schema.ts';
 
 /** A key of the configuration, as docs and messages name it. */

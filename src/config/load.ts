@@ -44,7 +44,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const environment = await readEnvironment(directory, options.env);
   const secrets = await resolveSecrets(root, directory, environment);
   const http = httpOverrides(environment.variables);
-  const validated = validate(root, directory);
+  const validated = await validate(root, directory);
   const faults = [...validated.faults, ...secrets.faults, ...http.faults];
   if (validated.input === undefined || faults.length > 0) throw new ConfigError(file, faults);
   const input = { ...validated.input, http: { ...validated.input.http, ...http.overrides } };

@@ -1,8 +1,19 @@
 /** Who is told what. Messages state what is allowed (see leaves.ts). */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { SOURCE_NAME } from '../domain/archive-name.ts';
 import { TOPICS } from '../domain/notice.ts';
-import { choice, count, duration, list, matching, section, text } from './leaves.ts';
+import {
+  choice,
+  count,
+  described,
+  duration,
+  list,
+  matching,
+  optional,
+  section,
+  text,
+  withDefault,
+} from './leaves.ts';
 import { NAME_ALLOWED, secretOf } from './source-schema.ts';
 
 export const HOOK_URL_ALLOWED = 'a URI beginning with https:// or http://';
@@ -31,37 +42,41 @@ const ADDRESS = new RegExp(
 const ADDRESS_ALLOWED = 'an address such as "ops@example.org" or "Backups <ops@example.org>"';
 
 const shared = () => ({
-  name: matching(SOURCE_NAME, NAME_ALLOWED)
-    .optional()
-    .describe('What log, metrics and `cofre notify test` call it, unique; its `type` when absent.'),
-  on: list(choice(TOPICS), 'an array of at least one event').optional().describe('What it is told of.'),
-  jobs: list(matching(SOURCE_NAME, 'the name of a job'), 'an array of at least one name of a job')
-    .optional()
-    .describe('Only what concerns these jobs; all of them, and the maintenance too, when absent.'),
+  name: optional(
+    matching(SOURCE_NAME, NAME_ALLOWED),
+    'What log, metrics and `cofre notify test` call it, unique; its `type` when absent.',
+  ),
+  on: optional(list(choice(TOPICS), 'an array of at least one event'), 'What it is told of.'),
+  jobs: optional(
+    list(matching(SOURCE_NAME, 'the name of a job'), 'an array of at least one name of a job'),
+    'Only what concerns these jobs; all of them, and the maintenance too, when absent.',
+  ),
 });
 const repeat = () =>
-  duration(0).default(DEFAULT_REPEAT).describe('How long the same trouble of a job is not told again.');
+  withDefault(duration(0), DEFAULT_REPEAT, 'How long the same trouble of a job is not told again.');
 
 const SMTP_ALLOWED = 'an object with `host`';
 const smtpSchema = () =>
   section(
     {
-      host: matching(/^[^\s/:@]+$|^[\da-f:]+$/i, 'a host name or address').describe('The mail server.'),
-      port: count(1, 65_535)
-        .optional()
-        .describe('Its port: 587, 465 with `"tls": "implicit"`, or 25 with `"tls": "none"` when absent.'),
-      tls: choice(['starttls', 'implicit', 'none'])
-        .optional()
-        .describe(
-          '`starttls`: encrypted or not at all; `implicit`: encrypted from the first byte; `none`: in clear text, without a password. On port 465 `implicit` when absent, else `starttls`.',
-        ),
-      ca: text('the path of a file')
-        .optional()
-        .describe('File with the certificates to trust, PEM, in place of those that Node.js knows.'),
-      user: text('a user name').optional().describe('Whom to log in as; without, nobody logs in.'),
-      password: passwordSchema()
-        .optional()
-        .describe('The password, as a reference to a secret. In plain text it is accepted with a warning.'),
+      host: described(matching(/^[^\s/:@]+$|^[\da-f:]+$/i, 'a host name or address'), 'The mail server.'),
+      port: optional(
+        count(1, 65_535),
+        'Its port: 587, 465 with `"tls": "implicit"`, or 25 with `"tls": "none"` when absent.',
+      ),
+      tls: optional(
+        choice(['starttls', 'implicit', 'none']),
+        '`starttls`: encrypted or not at all; `implicit`: encrypted from the first byte; `none`: in clear text, without a password. On port 465 `implicit` when absent, else `starttls`.',
+      ),
+      ca: optional(
+        text('the path of a file'),
+        'File with the certificates to trust, PEM, in place of those that Node.js knows.',
+      ),
+      user: optional(text('a user name'), 'Whom to log in as; without, nobody logs in.'),
+      password: optional(
+        passwordSchema(),
+        'The password, as a reference to a secret. In plain text it is accepted with a warning.',
+      ),
     },
     SMTP_ALLOWED,
   );
@@ -69,12 +84,13 @@ const smtpSchema = () =>
 const emailSchema = () =>
   section(
     {
-      type: z.literal('email').describe('A mail.'),
+      type: described(z.literal('email'), 'A mail.'),
       ...shared(),
       repeat: repeat(),
-      smtp: smtpSchema().describe('The mail server, and how to talk to it.'),
-      from: matching(ADDRESS, ADDRESS_ALLOWED).describe('The address that mails come from.'),
-      to: list(matching(ADDRESS, ADDRESS_ALLOWED), 'an array of at least one address').describe(
+      smtp: described(smtpSchema(), 'The mail server, and how to talk to it.'),
+      from: described(matching(ADDRESS, ADDRESS_ALLOWED), 'The address that mails come from.'),
+      to: described(
+        list(matching(ADDRESS, ADDRESS_ALLOWED), 'an array of at least one address'),
         'The addresses that mails go to.',
       ),
     },
@@ -87,21 +103,20 @@ const URL_DESCRIPTION =
 const webhookSchema = () =>
   section(
     {
-      type: z.literal('webhook').describe('A request to a program that listens on HTTP.'),
+      type: described(z.literal('webhook'), 'A request to a program that listens on HTTP.'),
       ...shared(),
       repeat: repeat(),
-      url: hookUrlSchema().describe(URL_DESCRIPTION),
-      format: choice(['json', 'slack', 'ntfy'])
-        .default('json')
-        .describe(
-          'What the receiver understands: `json`, a hook of Slack and what is like it, or a topic of ntfy.',
-        ),
-      secret: passwordSchema()
-        .optional()
-        .describe('Sign each message with it, in `X-Cofre-Signature`. A reference to a secret.'),
-      token: bearerSchema()
-        .optional()
-        .describe('Sent as `Authorization: Bearer …`. A reference to a secret.'),
+      url: described(hookUrlSchema(), URL_DESCRIPTION),
+      format: withDefault(
+        choice(['json', 'slack', 'ntfy']),
+        'json',
+        'What the receiver understands: `json`, a hook of Slack and what is like it, or a topic of ntfy.',
+      ),
+      secret: optional(
+        passwordSchema(),
+        'Sign each message with it, in `X-Cofre-Signature`. A reference to a secret.',
+      ),
+      token: optional(bearerSchema(), 'Sent as `Authorization: Bearer …`. A reference to a secret.'),
     },
     'an object describing a notifier',
   );
@@ -109,9 +124,9 @@ const webhookSchema = () =>
 const healthchecksSchema = () =>
   section(
     {
-      type: z.literal('healthchecks').describe('Pings in the style of healthchecks.io.'),
+      type: described(z.literal('healthchecks'), 'Pings in the style of healthchecks.io.'),
       ...shared(),
-      url: hookUrlSchema().describe(URL_DESCRIPTION),
+      url: described(hookUrlSchema(), URL_DESCRIPTION),
     },
     'an object describing a notifier',
   );

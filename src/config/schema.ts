@@ -4,22 +4,27 @@
  *
  * Keys of a job have no defaults here: what a job leaves out it takes from the top level (resolve.ts).
  */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { SOURCE_NAME } from '../domain/archive-name.ts';
 import { DEFAULT_LEVELS } from '../domain/compression-levels.ts';
 import { COMPRESSION_TYPES, VERIFY_LEVELS } from '../domain/manifest.ts';
 import {
   choice,
   count,
+  described,
+  descriptionOf,
   duration,
   flag,
   fraction,
   list,
   matching,
+  optional,
   schedule,
   section,
   text,
   timezone,
+  withDefault,
+  withItsDefaults,
 } from './leaves.ts';
 import { httpSchema } from './http-schema.ts';
 import { notifySchema } from './notify-schema.ts';
@@ -33,7 +38,7 @@ const DEFAULT_PRUNE_SCHEDULE = '30 3 * * *';
 const COMPRESSION_ALLOWED = `${COMPRESSION_TYPES.map((type) => JSON.stringify(type)).join(', ')}, or {"type": …, "level": …}`;
 
 function makeCompression() {
-  const type = <T extends string>(name: T) => z.literal(name).describe('The kind of compression.');
+  const type = <T extends string>(name: T) => described(z.literal(name), 'The kind of compression.');
   return z.union(
     [
       choice(COMPRESSION_TYPES),
@@ -44,21 +49,27 @@ function makeCompression() {
           section(
             {
               type: type('gzip'),
-              level: count(1, 9)
-                .default(DEFAULT_LEVELS.gzip)
-                .describe('From 1 (fastest) to 9 (smallest) for gzip.'),
+              level: withDefault(
+                count(1, 9),
+                DEFAULT_LEVELS.gzip,
+                'From 1 (fastest) to 9 (smallest) for gzip.',
+              ),
             },
             COMPRESSION_ALLOWED,
           ),
           section(
             {
               type: type('zstd'),
-              level: count(1, 19)
-                .default(DEFAULT_LEVELS.zstd)
-                .describe('From 1 (fastest) to 19 (smallest) for zstd.'),
-              longDistance: flag()
-                .default(false)
-                .describe('zstd: also find what repeats over up to 128 MiB, for as much more memory.'),
+              level: withDefault(
+                count(1, 19),
+                DEFAULT_LEVELS.zstd,
+                'From 1 (fastest) to 19 (smallest) for zstd.',
+              ),
+              longDistance: withDefault(
+                flag(),
+                false,
+                'zstd: also find what repeats over up to 128 MiB, for as much more memory.',
+              ),
             },
             COMPRESSION_ALLOWED,
           ),
@@ -72,14 +83,14 @@ function makeCompression() {
 
 const compressionSchema = makeCompression();
 
+const ARGV_ALLOWED = 'an array of a program and its arguments';
 const argv = (when: string) =>
-  list(
-    z.string('a string').regex(/^[^\0]*$/, 'a string without NUL'),
-    'an array of a program and its arguments',
-  )
-    .refine((words) => words[0] !== '', 'an array of a program and its arguments')
-    .optional()
-    .describe(`Program and arguments to run ${when}; no shell is involved.`);
+  optional(
+    list(z.string('a string').check(z.regex(/^[^\0]*$/, 'a string without NUL')), ARGV_ALLOWED).check(
+      z.refine((words) => words[0] !== '', ARGV_ALLOWED),
+    ),
+    `Program and arguments to run ${when}; no shell is involved.`,
+  );
 
 const hooksSchema = section(
   {
@@ -91,13 +102,16 @@ const hooksSchema = section(
 );
 
 const bucket = (period: string) =>
-  count(0, 10_000).optional().describe(`Keep the newest archive of each of this many ${period}; 0 is off.`);
+  optional(count(0, 10_000), `Keep the newest archive of each of this many ${period}; 0 is off.`);
 
+const days = count(0, 36_500);
+const keepLast = count(0, 10_000);
 const retentionRules = {
-  days: count(0, 36_500).optional().describe('Keep every archive of this many days; 0 is off.'),
-  keepLast: count(0, 10_000)
-    .optional()
-    .describe('Keep this many of the newest archives; the newest verified one stays in any case.'),
+  days: optional(days, 'Keep every archive of this many days; 0 is off.'),
+  keepLast: optional(
+    keepLast,
+    'Keep this many of the newest archives; the newest verified one stays in any case.',
+  ),
   hourly: bucket('hours'),
   daily: bucket('days'),
   weekly: bucket('ISO weeks'),
@@ -108,12 +122,10 @@ const RETENTION_ALLOWED = 'an object of rules such as {"days": 30, "keepLast": 1
 const jobRetentionSchema = section(retentionRules, RETENTION_ALLOWED);
 const topRetentionSchema = section(
   {
-    schedule: schedule()
-      .default(DEFAULT_PRUNE_SCHEDULE)
-      .describe('When to prune, in the top-level time zone.'),
+    schedule: withDefault(schedule(), DEFAULT_PRUNE_SCHEDULE, 'When to prune, in the top-level time zone.'),
     ...retentionRules,
-    days: retentionRules.days.unwrap().default(30).describe(describe(retentionRules.days)),
-    keepLast: retentionRules.keepLast.unwrap().default(1).describe(describe(retentionRules.keepLast)),
+    days: withDefault(days, 30, descriptionOf(retentionRules.days)),
+    keepLast: withDefault(keepLast, 1, descriptionOf(retentionRules.keepLast)),
   },
   RETENTION_ALLOWED,
 );
@@ -127,12 +139,16 @@ const anomalySchema = z.union(
     z.literal(false, ANOMALY_ALLOWED),
     section(
       {
-        rowsDown: fraction()
-          .default(0.5)
-          .describe('Warn when rows, or entries of a files archive, are down by more than this share.'),
-        sizeDown: fraction()
-          .default(0.5)
-          .describe('Warn when the size before compression is down by more than this share.'),
+        rowsDown: withDefault(
+          fraction(),
+          0.5,
+          'Warn when rows, or entries of a files archive, are down by more than this share.',
+        ),
+        sizeDown: withDefault(
+          fraction(),
+          0.5,
+          'Warn when the size before compression is down by more than this share.',
+        ),
       },
       ANOMALY_ALLOWED,
     ),
@@ -144,23 +160,21 @@ const DRILL_ALLOWED = '"each", or an object with `schedule`';
 const drillSchema = z.union(
   [
     z.literal('each', DRILL_ALLOWED),
-    section({ schedule: schedule().describe("When to drill, in the job's time zone.") }, DRILL_ALLOWED),
+    section({ schedule: described(schedule(), "When to drill, in the job's time zone.") }, DRILL_ALLOWED),
   ],
   DRILL_ALLOWED,
 );
 
 const scratchSchema = section(
   {
-    directory: text('the path of a directory')
-      .optional()
-      .describe(
-        'Where drills put throwaway clusters and files, and parallel restores their copy of an archive; the temporary directory of the system when absent.',
-      ),
-    url: secretSchema
-      .optional()
-      .describe(
-        'Drill databases on this server, in a database made and dropped by each drill, instead of a throwaway cluster. A connection URI of a maintenance database, as a reference to a secret.',
-      ),
+    directory: optional(
+      text('the path of a directory'),
+      'Where drills put throwaway clusters and files, and parallel restores their copy of an archive; the temporary directory of the system when absent.',
+    ),
+    url: optional(
+      secretSchema,
+      'Drill databases on this server, in a database made and dropped by each drill, instead of a throwaway cluster. A connection URI of a maintenance database, as a reference to a secret.',
+    ),
   },
   'an object with `directory` and `url`',
 );
@@ -170,31 +184,30 @@ const VERIFY_DESCRIPTION =
 
 export const jobSchema = section(
   {
-    enabled: flag().optional().describe('Whether the daemon runs this job.'),
-    schedule: schedule().describe(
+    enabled: optional(flag(), 'Whether the daemon runs this job.'),
+    schedule: described(
+      schedule(),
       'When to back up: a cron expression of 5 fields, or of 6 with seconds first.',
     ),
-    timezone: timezone().optional().describe('The time zone of the schedule and of the retention periods.'),
-    sources: list(sourceSchema, 'an array of at least one source').describe(
+    timezone: optional(timezone(), 'The time zone of the schedule and of the retention periods.'),
+    sources: described(
+      list(sourceSchema, 'an array of at least one source'),
       'What to back up, in this order.',
     ),
-    compression: compressionSchema.optional().describe('How to compress the archives.'),
-    timeout: duration(1).optional().describe('How long a run may take.'),
-    retries: count(0, 100).optional().describe('How often to try again after a connection fault.'),
-    jitter: duration(0).optional().describe('Delay each start by a random time up to this.'),
-    catchUp: flag().optional().describe('Make up once for runs missed while the daemon was down.'),
-    grace: duration(0).optional().describe('How late a success may be before the job is overdue.'),
-    verify: choice(VERIFY_LEVELS).optional().describe(VERIFY_DESCRIPTION),
-    hooks: hooksSchema
-      .optional()
-      .describe('Programs around each run; `COFRE_*` variables tell them about it.'),
-    retention: jobRetentionSchema
-      .optional()
-      .describe('Rules that replace those of the top level, one by one.'),
-    anomaly: anomalySchema.optional().describe(ANOMALY_DESCRIPTION),
-    drill: drillSchema
-      .optional()
-      .describe('When to prove that the newest archives of this job restore; never when absent.'),
+    compression: optional(compressionSchema, 'How to compress the archives.'),
+    timeout: optional(duration(1), 'How long a run may take.'),
+    retries: optional(count(0, 100), 'How often to try again after a connection fault.'),
+    jitter: optional(duration(0), 'Delay each start by a random time up to this.'),
+    catchUp: optional(flag(), 'Make up once for runs missed while the daemon was down.'),
+    grace: optional(duration(0), 'How late a success may be before the job is overdue.'),
+    verify: optional(choice(VERIFY_LEVELS), VERIFY_DESCRIPTION),
+    hooks: optional(hooksSchema, 'Programs around each run; `COFRE_*` variables tell them about it.'),
+    retention: optional(jobRetentionSchema, 'Rules that replace those of the top level, one by one.'),
+    anomaly: optional(anomalySchema, ANOMALY_DESCRIPTION),
+    drill: optional(
+      drillSchema,
+      'When to prove that the newest archives of this job restore; never when absent.',
+    ),
   },
   'an object describing a job',
 );
@@ -203,42 +216,47 @@ const topShape = jobSchema.shape;
 
 export const configSchema = section(
   {
-    $schema: z.string('a string').optional().describe('The JSON schema of this file, for editors.'),
-    enabled: flag().default(true).describe('Whether the daemon runs any job.'),
-    timezone: timezone().default('UTC').describe('The time zone of all schedules and retention periods.'),
-    location: text('the path of a directory').describe(
+    $schema: optional(z.string('a string'), 'The JSON schema of this file, for editors.'),
+    enabled: withDefault(flag(), true, 'Whether the daemon runs any job.'),
+    timezone: withDefault(timezone(), 'UTC', 'The time zone of all schedules and retention periods.'),
+    location: described(
+      text('the path of a directory'),
       'The directory that holds the backups. A relative path is relative to this file.',
     ),
-    jobs: z
-      .record(matching(SOURCE_NAME, NAME_ALLOWED), jobSchema, 'an object of jobs by name')
-      .describe('The jobs, by name.'),
-    compression: compressionSchema.default('gzip').describe(describe(topShape.compression)),
-    timeout: duration(1).default('6h').describe(describe(topShape.timeout)),
-    retries: count(0, 100).default(2).describe(describe(topShape.retries)),
-    jitter: duration(0).default('0s').describe(describe(topShape.jitter)),
-    catchUp: flag().default(true).describe(describe(topShape.catchUp)),
-    grace: duration(0).default('1h').describe(describe(topShape.grace)),
-    verify: choice(VERIFY_LEVELS).default('contents').describe(VERIFY_DESCRIPTION),
-    concurrency: count(1, 64).default(1).describe('How many runs may go on at once.'),
-    requireMount: flag().default(false).describe('Whether the location must be a mount point.'),
-    retention: topRetentionSchema
-      .prefault({})
-      .describe('Which archives to keep: one is kept when any rule keeps it.'),
-    scrub: section(
-      {
-        schedule: schedule().describe('When to scrub, in the top-level time zone.'),
-        share: fraction().describe(
-          'The part of all archives to verify each time, those checked longest ago first.',
-        ),
-      },
-      'an object with `schedule` and `share`',
-    )
-      .optional()
-      .describe('Verify old archives again, a share at a time; off when absent.'),
-    anomaly: anomalySchema.optional().describe(ANOMALY_DESCRIPTION),
-    scratch: scratchSchema.prefault({}).describe('Where drills are done.'),
-    http: httpSchema.prefault({}).describe('Where health, metrics and the API are served, and to whom.'),
-    notify: notifySchema.default([]).describe('Who is told of failures and other events, and how.'),
+    jobs: described(
+      z.record(matching(SOURCE_NAME, NAME_ALLOWED), jobSchema, 'an object of jobs by name'),
+      'The jobs, by name.',
+    ),
+    compression: withDefault(compressionSchema, 'gzip', descriptionOf(topShape.compression)),
+    timeout: withDefault(duration(1), '6h', descriptionOf(topShape.timeout)),
+    retries: withDefault(count(0, 100), 2, descriptionOf(topShape.retries)),
+    jitter: withDefault(duration(0), '0s', descriptionOf(topShape.jitter)),
+    catchUp: withDefault(flag(), true, descriptionOf(topShape.catchUp)),
+    grace: withDefault(duration(0), '1h', descriptionOf(topShape.grace)),
+    verify: withDefault(choice(VERIFY_LEVELS), 'contents', VERIFY_DESCRIPTION),
+    concurrency: withDefault(count(1, 64), 1, 'How many runs may go on at once.'),
+    requireMount: withDefault(flag(), false, 'Whether the location must be a mount point.'),
+    retention: withItsDefaults(
+      topRetentionSchema,
+      'Which archives to keep: one is kept when any rule keeps it.',
+    ),
+    scrub: optional(
+      section(
+        {
+          schedule: described(schedule(), 'When to scrub, in the top-level time zone.'),
+          share: described(
+            fraction(),
+            'The part of all archives to verify each time, those checked longest ago first.',
+          ),
+        },
+        'an object with `schedule` and `share`',
+      ),
+      'Verify old archives again, a share at a time; off when absent.',
+    ),
+    anomaly: optional(anomalySchema, ANOMALY_DESCRIPTION),
+    scratch: withItsDefaults(scratchSchema, 'Where drills are done.'),
+    http: withItsDefaults(httpSchema, 'Where health, metrics and the API are served, and to whom.'),
+    notify: withDefault(notifySchema, [], 'Who is told of failures and other events, and how.'),
   },
   'an object',
 );
@@ -250,7 +268,3 @@ export type CompressionInput = ConfigInput['compression'];
 
 /** The schemas of the values that environment variables can override. */
 export const httpShape = httpSchema.shape;
-
-function describe(schema: z.ZodType): string {
-  return schema.description ?? '';
-}

@@ -1,8 +1,20 @@
 /** What a job backs up: one database, or a set of directories. Messages state what is allowed (see leaves.ts). */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { SOURCE_NAME } from '../domain/archive-name.ts';
 import { POSTGRES_URI_START } from '../domain/postgres-uri.ts';
-import { choice, count, duration, flag, list, matching, section, text } from './leaves.ts';
+import {
+  choice,
+  count,
+  described,
+  duration,
+  flag,
+  list,
+  matching,
+  optional,
+  section,
+  text,
+  withDefault,
+} from './leaves.ts';
 
 export const NAME_ALLOWED =
   'lower-case letters, digits, "_" and "-", starting with a letter or digit, at most 63 characters';
@@ -18,13 +30,14 @@ export function isPostgresUrl(value: string): boolean {
 }
 
 /** A reference to a secret, or `plain`: the secret itself. */
-export function secretOf(plain: z.ZodString, allowed: string) {
+export function secretOf(plain: z.ZodMiniString<string>, allowed: string) {
   return z.union(
     [
       plain,
       section(
         {
-          env: matching(/^[A-Za-z_][A-Za-z0-9_]*$/, ENV_NAME_ALLOWED).describe(
+          env: described(
+            matching(/^[A-Za-z_][A-Za-z0-9_]*$/, ENV_NAME_ALLOWED),
             'The environment variable that holds the secret; a `.env` beside the configuration is read too.',
           ),
         },
@@ -33,7 +46,8 @@ export function secretOf(plain: z.ZodString, allowed: string) {
       section(
         {
           // A URI here is the secret itself in the wrong place; as a path it would end up in messages.
-          file: matching(/^(?![\s\S]*:\/\/)[^\0]+$/, 'the path of a file').describe(
+          file: described(
+            matching(/^(?![\s\S]*:\/\/)[^\0]+$/, 'the path of a file'),
             'The file that holds the secret; one newline at its end is left out.',
           ),
         },
@@ -41,7 +55,8 @@ export function secretOf(plain: z.ZodString, allowed: string) {
       ),
       section(
         {
-          credential: matching(/^(?!\.{1,2}$)[^\0/]{1,255}$/, 'the name of a systemd credential').describe(
+          credential: described(
+            matching(/^(?!\.{1,2}$)[^\0/]{1,255}$/, 'the name of a systemd credential'),
             "The systemd credential that holds the secret (a file in the service's `$CREDENTIALS_DIRECTORY`).",
           ),
         },
@@ -69,9 +84,10 @@ export const tokenSchema = secretOf(matching(TOKEN_PATTERN, TOKEN_ALLOWED), TOKE
 export type SecretInput = z.infer<typeof secretSchema>;
 
 const sourceName = () =>
-  matching(SOURCE_NAME, SOURCE_NAME_ALLOWED)
-    .regex(/^(?!.*_globals$)/, SOURCE_NAME_ALLOWED)
-    .describe('What the source is called, unique across all jobs; it stands in the name of each archive.');
+  described(
+    matching(SOURCE_NAME, SOURCE_NAME_ALLOWED).check(z.regex(/^(?!.*_globals$)/, SOURCE_NAME_ALLOWED)),
+    'What the source is called, unique across all jobs; it stands in the name of each archive.',
+  );
 
 const pattern = () => text('a pattern that is not empty');
 /** Empty it would read as "nothing", and dump everything. */
@@ -81,15 +97,15 @@ const excludedPatterns = () => z.array(pattern(), 'an array of patterns');
 const SELECTION_ALLOWED = 'an object with `schemas` and `tables`';
 const includeSchema = section(
   {
-    schemas: includedPatterns().optional().describe('Schemas to dump, as patterns of pg_dump.'),
-    tables: includedPatterns().optional().describe('Tables to dump, as patterns of pg_dump.'),
+    schemas: optional(includedPatterns(), 'Schemas to dump, as patterns of pg_dump.'),
+    tables: optional(includedPatterns(), 'Tables to dump, as patterns of pg_dump.'),
   },
   SELECTION_ALLOWED,
 );
 const excludeSchema = section(
   {
-    schemas: excludedPatterns().optional().describe('Schemas to leave out, as patterns of pg_dump.'),
-    tables: excludedPatterns().optional().describe('Tables to leave out, as patterns of pg_dump.'),
+    schemas: optional(excludedPatterns(), 'Schemas to leave out, as patterns of pg_dump.'),
+    tables: optional(excludedPatterns(), 'Tables to leave out, as patterns of pg_dump.'),
   },
   SELECTION_ALLOWED,
 );
@@ -100,45 +116,50 @@ const GLOBALS_ALLOWED = 'true, false or an object with `passwords`';
 
 const postgresSchema = section(
   {
-    type: z.literal('postgres').describe('One PostgreSQL database.'),
+    type: described(z.literal('postgres'), 'One PostgreSQL database.'),
     name: sourceName(),
-    url: secretSchema.describe(
+    url: described(
+      z.clone(secretSchema),
       'The connection URI, as a reference to a secret. A password in plain text is accepted with a warning.',
     ),
-    format: choice(['plain', 'custom', 'directory'])
-      .default('plain')
-      .describe("The format of pg_dump's output."),
-    dumpJobs: count(1, DUMP_JOBS_MOST)
-      .default(2)
-      .describe('How many tables are dumped at once; with the format `directory` only.'),
-    include: includeSchema.optional().describe('Dump only these; everything when absent.'),
-    exclude: excludeSchema.optional().describe('Leave these out.'),
-    lockWaitTimeout: duration(1).default('60s').describe('How long to wait for the lock of each table.'),
-    binDir: text('the path of a directory')
-      .optional()
-      .describe("Directory of PostgreSQL's programs; found by server version when absent."),
-    exclusive: flag()
-      .default(false)
-      .describe('Hold an advisory lock while dumping. Needs a session: not through a transaction pooler.'),
-    globals: z
-      .union(
+    format: withDefault(choice(['plain', 'custom', 'directory']), 'plain', "The format of pg_dump's output."),
+    dumpJobs: withDefault(
+      count(1, DUMP_JOBS_MOST),
+      2,
+      'How many tables are dumped at once; with the format `directory` only.',
+    ),
+    include: optional(includeSchema, 'Dump only these; everything when absent.'),
+    exclude: optional(excludeSchema, 'Leave these out.'),
+    lockWaitTimeout: withDefault(duration(1), '60s', 'How long to wait for the lock of each table.'),
+    binDir: optional(
+      text('the path of a directory'),
+      "Directory of PostgreSQL's programs; found by server version when absent.",
+    ),
+    exclusive: withDefault(
+      flag(),
+      false,
+      'Hold an advisory lock while dumping. Needs a session: not through a transaction pooler.',
+    ),
+    globals: withDefault(
+      z.union(
         [
           flag(),
           section(
             {
-              passwords: flag()
-                .default(false)
-                .describe('With the hashes of their passwords, which takes a superuser to read.'),
+              passwords: withDefault(
+                flag(),
+                false,
+                'With the hashes of their passwords, which takes a superuser to read.',
+              ),
             },
             GLOBALS_ALLOWED,
           ),
         ],
         GLOBALS_ALLOWED,
-      )
-      .default(false)
-      .describe(
-        'Also archive the roles and tablespaces of the server (pg_dumpall --globals-only), as a series of their own named `<name>_globals`. An object for its options.',
       ),
+      false,
+      'Also archive the roles and tablespaces of the server (pg_dumpall --globals-only), as a series of their own named `<name>_globals`. An object for its options.',
+    ),
   },
   'an object describing a source',
 );
@@ -147,27 +168,31 @@ const DIRECTORY_ALLOWED = 'the path of a directory, or {"path": …, "as": …}'
 
 const filesSchema = section(
   {
-    type: z.literal('files').describe('A set of directories in one archive.'),
+    type: described(z.literal('files'), 'A set of directories in one archive.'),
     name: sourceName(),
-    directories: list(
-      z.union(
-        [
-          text(DIRECTORY_ALLOWED),
-          section(
-            {
-              path: text('the path of a directory').describe('The directory.'),
-              as: matching(/^(?!\.{1,2}$)[^\0/]{1,255}$/, MEMBER_ALLOWED)
-                .optional()
-                .describe("The name it has in the archive; the directory's own name when absent."),
-            },
-            DIRECTORY_ALLOWED,
-          ),
-        ],
-        DIRECTORY_ALLOWED,
+    directories: described(
+      list(
+        z.union(
+          [
+            text(DIRECTORY_ALLOWED),
+            section(
+              {
+                path: described(text('the path of a directory'), 'The directory.'),
+                as: optional(
+                  matching(/^(?!\.{1,2}$)[^\0/]{1,255}$/, MEMBER_ALLOWED),
+                  "The name it has in the archive; the directory's own name when absent.",
+                ),
+              },
+              DIRECTORY_ALLOWED,
+            ),
+          ],
+          DIRECTORY_ALLOWED,
+        ),
+        'an array of at least one directory',
       ),
-      'an array of at least one directory',
-    ).describe('The directories to back up; each lies in the archive below its own name.'),
-    exclude: excludedPatterns().optional().describe('Glob patterns of what to leave out, such as `*.tmp`.'),
+      'The directories to back up; each lies in the archive below its own name.',
+    ),
+    exclude: optional(excludedPatterns(), 'Glob patterns of what to leave out, such as `*.tmp`.'),
   },
   'an object describing a source',
 );

@@ -66,7 +66,7 @@ export function legacyRoutes(operations: Operations): ApiRoute[] {
       const { path, operationId, ...rest } = TABLE[key];
       return { ...rest, path: `${at}${path}`, operationId: `${operationId}${id}` };
     };
-    const nullable = manifestSchema.nullable();
+    const nullable = z.nullable(manifestSchema);
     return [
       defineRoute({
         ...row('run'),

@@ -1,5 +1,6 @@
 /** What the API answers with, as schemas: the OpenAPI document is made from them. */
 import { z } from 'zod';
+import { omit } from 'zod/mini';
 import { makeManifestSchema } from '../../catalogue/manifest-schema.ts';
 import { ERROR_CODES, type ErrorCode } from '../../domain/errors.ts';
 import { ANOMALY_KINDS, OUTCOMES, TRIGGERS, VERDICTS } from '../../domain/manifest.ts';
@@ -33,20 +34,20 @@ export const runErrorSchema = z
   })
   .meta({ id: 'RunError' }) satisfies z.ZodType<RunError>;
 
-/** Whatever the catalogue takes for a manifest. */
+/** Whatever the catalogue takes for a manifest; its schema is one of zod/mini, which has functions for methods. */
 const whole = makeManifestSchema();
 
-export const contentsSchema = whole.shape.contents.meta({
+export const contentsSchema = whole.shape.contents.register(z.globalRegistry, {
   id: 'Contents',
   description: 'What an archive holds.',
 });
 
-export const backupSchema = whole.omit({ contents: true }).meta({
+export const backupSchema = omit(whole, { contents: true }).register(z.globalRegistry, {
   id: 'Backup',
   description: 'The manifest of one archive, without its contents; docs/format.md has the fields.',
 });
 
-export const manifestSchema = whole.extend({ contents: contentsSchema }).meta({
+export const manifestSchema = whole.register(z.globalRegistry, {
   id: 'Manifest',
   description: 'The whole manifest of one archive.',
 });
