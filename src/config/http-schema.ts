@@ -2,7 +2,8 @@
 import * as z from 'zod/mini';
 import { SOURCE_NAME } from '../domain/archive-name.ts';
 import { SCOPES } from '../domain/scopes.ts';
-import { choice, count, described, list, matching, optional, section, text, withDefault } from './leaves.ts';
+import { described, optional, withDefault } from '../lib/described.ts';
+import { choice, count, list, matching, section, text } from './leaves.ts';
 import { NAME_ALLOWED, secretSchema, tokenSchema } from './source-schema.ts';
 
 export const SOCKET_MODES = ['0600', '0660', '0666'] as const;

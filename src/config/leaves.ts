@@ -13,41 +13,6 @@ const SCHEDULE_ALLOWED = 'a cron expression of 5 fields, or of 6 with seconds fi
 const TIMEZONE_ALLOWED = 'an IANA time zone, such as "Europe/Lisbon" or "UTC"';
 const DURATION_ALLOWED = 'a whole number and one of ms, s, m, h, d, such as "90s" or "6h"';
 
-/**
- * The schema, with what the docs and an editor say of it. It is described itself, not a copy of it:
- * one that stands in several places is copied by `z.clone` first.
- */
-export function described<T extends z.core.$ZodType>(schema: T, description: string): T {
-  z.globalRegistry.add(schema, { description });
-  return schema;
-}
-
-export function descriptionOf(schema: z.core.$ZodType): string {
-  return z.globalRegistry.get(schema)?.description ?? '';
-}
-
-/** What may be left out. */
-export function optional<T extends z.core.$ZodType>(schema: T, description: string): z.ZodMiniOptional<T> {
-  return described(z.optional(schema), description);
-}
-
-/** What is `value` when it is left out. */
-export function withDefault<T extends z.core.$ZodType>(
-  schema: T,
-  value: z.core.util.NoUndefined<z.output<T>>,
-  description: string,
-): z.ZodMiniDefault<T> {
-  return described(z._default(schema, value), description);
-}
-
-/** A section that, when it is left out, is as if it stood there without any of its keys. */
-export function withItsDefaults<T extends z.ZodMiniObject>(
-  schema: T,
-  description: string,
-): z.ZodMiniPrefault<T> {
-  return described(z.prefault(schema, {} as z.input<T>), description);
-}
-
 /** An object that refuses keys it does not know; `allowed` describes it as a whole. */
 export function section<S extends z.core.$ZodShape>(
   shape: S,

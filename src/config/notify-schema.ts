@@ -2,18 +2,8 @@
 import * as z from 'zod/mini';
 import { SOURCE_NAME } from '../domain/archive-name.ts';
 import { TOPICS } from '../domain/notice.ts';
-import {
-  choice,
-  count,
-  described,
-  duration,
-  list,
-  matching,
-  optional,
-  section,
-  text,
-  withDefault,
-} from './leaves.ts';
+import { described, optional, withDefault } from '../lib/described.ts';
+import { choice, count, duration, list, matching, section, text } from './leaves.ts';
 import { NAME_ALLOWED, secretOf } from './source-schema.ts';
 
 export const HOOK_URL_ALLOWED = 'a URI beginning with https:// or http://';

@@ -8,23 +8,19 @@ import * as z from 'zod/mini';
 import { SOURCE_NAME } from '../domain/archive-name.ts';
 import { DEFAULT_LEVELS } from '../domain/compression-levels.ts';
 import { COMPRESSION_TYPES, VERIFY_LEVELS } from '../domain/manifest.ts';
+import { described, descriptionOf, optional, withDefault, withItsDefaults } from '../lib/described.ts';
 import {
   choice,
   count,
-  described,
-  descriptionOf,
   duration,
   flag,
   fraction,
   list,
   matching,
-  optional,
   schedule,
   section,
   text,
   timezone,
-  withDefault,
-  withItsDefaults,
 } from './leaves.ts';
 import { httpSchema } from './http-schema.ts';
 import { notifySchema } from './notify-schema.ts';

@@ -2,19 +2,8 @@
 import * as z from 'zod/mini';
 import { SOURCE_NAME } from '../domain/archive-name.ts';
 import { POSTGRES_URI_START } from '../domain/postgres-uri.ts';
-import {
-  choice,
-  count,
-  described,
-  duration,
-  flag,
-  list,
-  matching,
-  optional,
-  section,
-  text,
-  withDefault,
-} from './leaves.ts';
+import { described, optional, withDefault } from '../lib/described.ts';
+import { choice, count, duration, flag, list, matching, section, text } from './leaves.ts';
 
 export const NAME_ALLOWED =
   'lower-case letters, digits, "_" and "-", starting with a letter or digit, at most 63 characters';

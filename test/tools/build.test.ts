@@ -69,12 +69,17 @@ function loadedBy(args: readonly string[]): { files: string[]; builtins: string[
   return JSON.parse(stderr.trimEnd().split('\n').at(-1) ?? '') as { files: string[]; builtins: string[] };
 }
 
-/** The packages that a run has loaded. */
-function packagesLoadedBy(args: readonly string[]): string[] {
+/** The chunks that a run has loaded. */
+function chunksLoadedBy(args: readonly string[]): OutputChunk[] {
   const files = loadedBy(args).files.map((path) => basename(path));
   const loaded = chunks.filter(({ fileName }) => files.includes(fileName));
   expect(loaded.length).toBeGreaterThan(0);
-  return packagesOf(loaded);
+  return loaded;
+}
+
+/** The packages that a run has loaded. */
+function packagesLoadedBy(args: readonly string[]): string[] {
+  return packagesOf(chunksLoadedBy(args));
 }
 
 function packagesOf(some: readonly OutputChunk[]): string[] {
@@ -105,6 +110,28 @@ describe('the bundle', () => {
       expect(packagesLoadedBy(named)).toEqual(['commander', 'croner', 'dotenv', 'zod']);
     },
   );
+
+  test('loads of zod what validates, and what makes a JSON schema only for that', () => {
+    const zodOf = (args: readonly string[]) =>
+      chunksLoadedBy(args)
+        .flatMap(({ moduleIds }) => moduleIds)
+        .filter((path) => path.includes('/node_modules/zod/'))
+        .join('\n');
+    expect(zodOf(['list'])).toContain('/zod/v4/mini/');
+    expect(zodOf(['list'])).not.toMatch(/\/classic\/|json-schema/);
+    expect(zodOf(['config', 'schema'])).toContain('json-schema');
+  });
+
+  test('says what is wrong with a manifest', () => {
+    const { runs } = json<{ runs: { archives: { filename: string }[] }[] }>(['backup', 'files']);
+    const filename = runs[0]?.archives[0]?.filename ?? '';
+    const manifest = join(home, `location/manifests/${filename}.json`);
+    const text = readFileSync(manifest, 'utf8');
+    writeFileSync(manifest, JSON.stringify({ ...(JSON.parse(text) as object), size: 'large' }));
+    const { stderr } = run(['show', filename]);
+    writeFileSync(manifest, text);
+    expect(stderr).toContain('size: Invalid input: expected number, received string');
+  });
 
   test('starts nothing, and loads nothing to start it with, where nothing is to be started', () => {
     expect(loadedBy(['list']).builtins).not.toContain('NativeModule child_process');

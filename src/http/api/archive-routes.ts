@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { VERDICTS, VERIFY_LEVELS } from '../../domain/manifest.ts';
 import type { Operations } from './operations.ts';
 import { filenameParams, waitQuery } from './parameters.ts';
@@ -72,7 +72,7 @@ export function archiveRoutes(operations: Operations): ApiRoute[] {
       summary: 'Reads one archive again and compares it with what was written.',
       scope: 'operate',
       params: filenameParams,
-      body: z.strictObject({ level: z.enum(VERIFY_LEVELS).default('contents') }),
+      body: z.strictObject({ level: z._default(z.enum(VERIFY_LEVELS), 'contents') }),
       answers: {
         200: {
           description: 'The check was made; `valid` is what it found.',

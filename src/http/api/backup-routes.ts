@@ -1,6 +1,7 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { type Outcome, OUTCOMES } from '../../domain/manifest.ts';
 import type { RunResult } from '../../engine/run-request.ts';
+import { described, withDefault } from '../../lib/described.ts';
 import { pageOf } from './backup-page.ts';
 import type { Operations } from './operations.ts';
 import { cursor, jobName, limit, source, type, waitQuery } from './parameters.ts';
@@ -25,7 +26,7 @@ export function backupRoutes(operations: Operations): ApiRoute[] {
       query: z.strictObject({
         type,
         source,
-        order: z.enum(['oldest', 'newest']).default('oldest').describe('Which come first.'),
+        order: withDefault(z.enum(['oldest', 'newest']), 'oldest', 'Which come first.'),
         limit: limit(LIMIT_MOST, LIMIT_USUAL),
         cursor,
       }),
@@ -35,9 +36,9 @@ export function backupRoutes(operations: Operations): ApiRoute[] {
           schema: z.object({
             success,
             backups: z.array(backupSchema),
-            count: z.int().describe('Of this page.'),
-            total: z.int().describe('Of all pages.'),
-            next_cursor: z.string().nullable().describe('Null: this is the last page.'),
+            count: described(z.int(), 'Of this page.'),
+            total: described(z.int(), 'Of all pages.'),
+            next_cursor: described(z.nullable(z.string()), 'Null: this is the last page.'),
           }),
         },
       },
@@ -55,7 +56,7 @@ export function backupRoutes(operations: Operations): ApiRoute[] {
       summary: 'Takes a full backup now: of one job, or of every enabled one.',
       scope: 'operate',
       query: waitQuery,
-      body: z.strictObject({ job: jobName.optional() }),
+      body: z.strictObject({ job: z.optional(jobName) }),
       answers: {
         202: {
           description: 'The runs have begun, or wait for their turn; `run` is the first of them.',

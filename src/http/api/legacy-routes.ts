@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { isGlobalsSource } from '../../domain/archive-name.ts';
 import type { ArchiveType, Manifest } from '../../domain/manifest.ts';
 import type { RunResult } from '../../engine/run-request.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import type { ErrorCode } from '../../domain/errors.ts';
 import { PROBLEM_TYPE, STATUS_OF } from '../problem.ts';
 import type { Answer, ApiRoute } from './route.ts';
@@ -70,11 +70,11 @@ function operationOf(route: ApiRoute, components: Components): Json {
   };
 }
 
-function parametersOf(schema: z.ZodObject | undefined, place: string, components: Components): Json[] {
+function parametersOf(schema: z.ZodMiniObject | undefined, place: string, components: Components): Json[] {
   return Object.entries(schema?.shape ?? {}).map(([name, value]) => {
     // What a parameter means is what comes out of it; what goes in is text.
-    const { description, ...rest } = components.of(value as z.ZodType, 'output');
-    const required = place === 'path' || !(value as z.ZodType).safeParse(undefined).success;
+    const { description, ...rest } = components.of(value as z.ZodMiniType, 'output');
+    const required = place === 'path' || !(value as z.ZodMiniType).safeParse(undefined).success;
     return { name, in: place, required, ...(description === undefined ? {} : { description }), schema: rest };
   });
 }
@@ -115,7 +115,7 @@ function problems(faults: readonly ErrorCode[], hasBody: boolean, components: Co
 class Components {
   readonly schemas: Json = {};
 
-  of(schema: z.ZodType, io: 'input' | 'output'): Json {
+  of(schema: z.ZodMiniType, io: 'input' | 'output'): Json {
     const {
       $schema: _,
       $defs = {},

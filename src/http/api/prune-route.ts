@@ -1,4 +1,5 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
+import { withDefault } from '../../lib/described.ts';
 import type { Operations } from './operations.ts';
 import { type ApiRoute, defineRoute } from './route.ts';
 import { runErrorSchema } from './schemas.ts';
@@ -12,8 +13,8 @@ export function pruneRoutes(operations: Operations): ApiRoute[] {
       summary: 'Applies the retention now, or says what it would do and why.',
       scope: 'delete',
       body: z.strictObject({
-        dryRun: z.boolean().default(false).describe('Only say what would be kept and removed, and why.'),
-        force: z.boolean().default(false).describe('Also remove more than half of a series in one go.'),
+        dryRun: withDefault(z.boolean(), false, 'Only say what would be kept and removed, and why.'),
+        force: withDefault(z.boolean(), false, 'Also remove more than half of a series in one go.'),
       }),
       answers: {
         200: {

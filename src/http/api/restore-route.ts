@@ -1,7 +1,8 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { isGlobalsSource } from '../../domain/archive-name.ts';
 import { BackupError } from '../../domain/errors.ts';
 import type { Manifest } from '../../domain/manifest.ts';
+import { described, optional } from '../../lib/described.ts';
 import type { Operations, RestoreWish } from './operations.ts';
 import { filenameParams, waitQuery } from './parameters.ts';
 import { type ApiRoute, defineRoute } from './route.ts';
@@ -13,28 +14,33 @@ const JOBS_USUAL = 2;
 const NAMES_MOST = 1000;
 
 const names = (what: string) =>
-  z.array(z.string().min(1).max(255)).min(1).max(NAMES_MOST).optional().describe(what);
-const flag = (what: string) => z.boolean().optional().describe(what);
+  optional(
+    z
+      .array(z.string().check(z.minLength(1), z.maxLength(255)))
+      .check(z.minLength(1), z.maxLength(NAMES_MOST)),
+    what,
+  );
+const flag = (what: string) => optional(z.boolean(), what);
 
 const bodySchema = z.strictObject({
-  confirm: z.string().max(255).describe('The filename once more.'),
-  to: z.string().min(1).max(1024).describe('The name of a target in `http.restoreTargets`.'),
-  as: z
-    .string()
-    .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/, 'letters, digits, "_", "." and "-", at most 63')
-    .optional()
-    .describe(
-      "What the database is called, in place of the one in the target's URI; or the directory that is made in the target's.",
-    ),
+  confirm: described(z.string().check(z.maxLength(255)), 'The filename once more.'),
+  to: described(
+    z.string().check(z.minLength(1), z.maxLength(1024)),
+    'The name of a target in `http.restoreTargets`.',
+  ),
+  as: optional(
+    z
+      .string()
+      .check(z.regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/, 'letters, digits, "_", "." and "-", at most 63')),
+    "What the database is called, in place of the one in the target's URI; or the directory that is made in the target's.",
+  ),
   dryRun: flag('Only say what would be done.'),
   create: flag('Databases: make the database.'),
   clean: flag('Databases: put it in the place of what is there, once it is restored.'),
-  jobs: z
-    .int()
-    .min(1)
-    .max(JOBS_MOST)
-    .optional()
-    .describe('Custom and directory format: connections that restore at once.'),
+  jobs: optional(
+    z.int().check(z.minimum(1), z.maximum(JOBS_MOST)),
+    'Custom and directory format: connections that restore at once.',
+  ),
   schemas: names('Custom and directory format: only these schemas.'),
   tables: names('Custom and directory format: only these tables.'),
   globals: flag('Databases: first the roles and tablespaces of the archive that belongs to this one.'),
@@ -76,12 +82,12 @@ export function restoreRoutes(operations: Operations): ApiRoute[] {
             target: z.string(),
             dry_run: z.boolean(),
             steps: z.array(z.string()),
-            restored: z
-              .union([
+            restored: z.optional(
+              z.union([
                 z.object({ tables: z.int(), rows: z.int() }),
                 z.object({ entries: z.int(), bytes: z.int() }),
-              ])
-              .optional(),
+              ]),
+            ),
             compared: z.boolean(),
             differences: z.array(z.string()),
             duration_ms: z.number(),

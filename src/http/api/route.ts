@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { z } from 'zod';
+import { en } from 'zod/locales';
+import * as z from 'zod/mini';
 import type { ErrorCode } from '../../domain/errors.ts';
 import type { Scope } from '../../domain/scopes.ts';
 import { Refusal } from '../problem.ts';
@@ -28,7 +29,7 @@ export interface Output {
 /** What a route answers with a status. */
 export interface Answer {
   description: string;
-  schema?: z.ZodType;
+  schema?: z.ZodMiniType;
   /** Any of them. Default: `application/json`. */
   types?: readonly string[];
   headers?: Record<string, string>;
@@ -45,9 +46,9 @@ export interface ApiRoute {
   operationId: string;
   summary: string;
   scope: Scope;
-  params?: z.ZodObject;
-  query?: z.ZodObject;
-  body?: z.ZodType;
+  params?: z.ZodMiniObject;
+  query?: z.ZodMiniObject;
+  body?: z.ZodMiniType;
   /** Query keys that are not known are passed over; else they are refused. */
   looseQuery?: boolean;
   answers: Record<number, Answer>;
@@ -56,7 +57,7 @@ export interface ApiRoute {
   handle: (input: RawInput) => Promise<Output>;
 }
 
-interface Spec<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodType>
+interface Spec<P extends z.ZodMiniObject, Q extends z.ZodMiniObject, B extends z.ZodMiniType>
   extends Omit<ApiRoute, 'handle' | 'params' | 'query' | 'body'> {
   params?: P;
   query?: Q;
@@ -75,9 +76,9 @@ const NO_KEYS = z.strictObject({});
 
 /** A route whose work sees only what its schemas let through. */
 export function defineRoute<
-  P extends z.ZodObject = typeof NO_KEYS,
-  Q extends z.ZodObject = typeof NO_KEYS,
-  B extends z.ZodType = typeof NO_KEYS,
+  P extends z.ZodMiniObject = typeof NO_KEYS,
+  Q extends z.ZodMiniObject = typeof NO_KEYS,
+  B extends z.ZodMiniType = typeof NO_KEYS,
 >({ work, ...route }: Spec<P, Q, B>): ApiRoute {
   const { params = NO_KEYS, query = NO_KEYS, body = NO_KEYS, looseQuery = false } = route;
   return {
@@ -96,8 +97,9 @@ export function defineRoute<
 }
 
 /** Throws USAGE, which names everything that is wrong and shows none of the values. */
-function parse(schema: z.ZodType, value: unknown, where: string): unknown {
-  const parsed = schema.safeParse(value);
+function parse(schema: z.ZodMiniType, value: unknown, where: string): unknown {
+  // Of itself zod/mini says no more than that something is wrong.
+  const parsed = schema.safeParse(value, { error: en().localeError });
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(({ path, message }) =>
     path.length === 0 ? message : `${path.join('.')}: ${message}`,

@@ -1,6 +1,7 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { OUTCOMES } from '../../domain/manifest.ts';
 import type { RunView } from '../../domain/run-view.ts';
+import { described, optional } from '../../lib/described.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import type { Operations } from './operations.ts';
 import { cursor, limit } from './parameters.ts';
@@ -33,9 +34,9 @@ export function runRoutes(operations: Operations): ApiRoute[] {
                 timezone: z.string(),
                 sources: z.array(z.object({ name: z.string(), type: z.enum(['database', 'files']) })),
                 next: z.array(z.iso.datetime()),
-                last_success: z.iso.datetime().nullable(),
-                last_outcome: z.enum(OUTCOMES).nullable(),
-                last_run_at: z.iso.datetime().nullable(),
+                last_success: z.nullable(z.iso.datetime()),
+                last_outcome: z.nullable(z.enum(OUTCOMES)),
+                last_run_at: z.nullable(z.iso.datetime()),
                 overdue: z.boolean(),
                 running: z.boolean(),
               }),
@@ -57,12 +58,15 @@ export function runRoutes(operations: Operations): ApiRoute[] {
       summary: 'The runs of jobs and maintenance, the latest first, a page at a time.',
       scope: 'read',
       query: z.strictObject({
-        job: z
-          .string()
-          .regex(/^@?[a-z0-9][a-z0-9._-]{0,80}$/, 'the name of a job, or of a task such as @prune')
-          .optional()
-          .describe('Only those of this job, or of a task such as `@prune`.'),
-        outcome: z.enum(OUTCOMES).optional().describe('Only those that ended so.'),
+        job: optional(
+          z
+            .string()
+            .check(
+              z.regex(/^@?[a-z0-9][a-z0-9._-]{0,80}$/, 'the name of a job, or of a task such as @prune'),
+            ),
+          'Only those of this job, or of a task such as `@prune`.',
+        ),
+        outcome: optional(z.enum(OUTCOMES), 'Only those that ended so.'),
         limit: limit(LIMIT_MOST, LIMIT_USUAL),
         cursor,
       }),
@@ -72,8 +76,8 @@ export function runRoutes(operations: Operations): ApiRoute[] {
           schema: z.object({
             success,
             runs: z.array(runSchema),
-            count: z.int().describe('Of this page.'),
-            next_cursor: z.string().nullable().describe('Null: this is the last page.'),
+            count: described(z.int(), 'Of this page.'),
+            next_cursor: described(z.nullable(z.string()), 'Null: this is the last page.'),
           }),
         },
       },
@@ -91,7 +95,9 @@ export function runRoutes(operations: Operations): ApiRoute[] {
       operationId: 'getRun',
       summary: 'One run: whether it waits, how far it is, or how it ended.',
       scope: 'read',
-      params: z.strictObject({ id: z.string().min(1).max(100).describe('The id of a run.') }),
+      params: z.strictObject({
+        id: described(z.string().check(z.minLength(1), z.maxLength(100)), 'The id of a run.'),
+      }),
       answers: { 200: { description: 'The run.', schema: z.object({ success, run: runSchema }) } },
       faults: ['RUN_UNKNOWN'],
       work: async ({ params }) => ({ body: { success: true, run: await operations.run(params.id) } }),
