@@ -16,6 +16,7 @@ const INPUT_GRACE_MS = 200;
  *
  * The input is read ahead. When the iteration ends early, the input has been closed by the time that settles, but for
  * one that is stalled: that is closed when it gives its next chunk, or fails, and whoever opened it can see to that.
+ * Of an iteration that waits for a stalled input, `return` waits with it, as of every generator.
  * @param block_bytes What the transform is given at once. Between two blocks its thread waits until this one has time
  * to hand the next over, so there should not be many.
  */
@@ -24,6 +25,9 @@ export async function* through(
   transform: Transform,
   block_bytes: number,
 ): AsyncGenerator<Buffer, void, undefined> {
+  // Behind the end of what a decoder reads, nobody listens any more to what it says of the bytes that follow: it is told
+  // by the write that brought them.
+  transform.on('error', () => undefined);
   const fed = feed(input, transform, block_bytes);
   fed.catch((error: Error) => transform.destroy(error));
   try {

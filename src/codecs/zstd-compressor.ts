@@ -15,10 +15,15 @@ const NO_OVERLAP = 1;
 const LONG_WINDOW_LOG = 27;
 
 /**
- * What the default level comes to for a dump. Most of what repeats there over few bytes are digits, of numbers, times
- * and digests: naming where they stood takes as much room as they do, and finding them takes time. See decision 0026.
+ * What the default level looks for in a dump: repetitions of six bytes and more, in tables of half the size. Most of
+ * what repeats there over five bytes are digits, of numbers, times and digests: naming where they stood takes as much
+ * room as they do, and finding them takes time. See decision 0026.
  */
-const DUMP_LEVEL = 2;
+const DUMP_PARAMS = {
+  [constants.ZSTD_c_minMatch]: 6,
+  [constants.ZSTD_c_hashLog]: 16,
+  [constants.ZSTD_c_chainLog]: 15,
+};
 
 export interface ZstdOptions {
   level: number;
@@ -46,9 +51,8 @@ export function zstdCompressor(
   create: typeof createZstdCompress = createZstdCompress,
 ): Compressor {
   const workers = threads ?? Math.min(MOST_THREADS, availableParallelism());
-  const ofDump = content === 'database' && level === DEFAULT_LEVELS.zstd;
   const params = {
-    [constants.ZSTD_c_compressionLevel]: ofDump ? DUMP_LEVEL : level,
+    [constants.ZSTD_c_compressionLevel]: level,
     // Off by default; without it a flipped bit can decode without any error.
     [constants.ZSTD_c_checksumFlag]: 1,
   };
@@ -57,6 +61,8 @@ export function zstdCompressor(
       [constants.ZSTD_c_enableLongDistanceMatching]: 1,
       [constants.ZSTD_c_windowLog]: LONG_WINDOW_LOG,
     });
+  } else if (content === 'database' && level === DEFAULT_LEVELS.zstd) {
+    Object.assign(params, DUMP_PARAMS);
   }
   const inOneThread = () => ({ transform: create({ ...buffers, params }), block_bytes: MEBIBYTE });
   if (longDistance || workers < 2) return inOneThread();

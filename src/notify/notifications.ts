@@ -5,7 +5,7 @@ import { aborted, NEVER } from '../lib/abort.ts';
 import type { KernelLock } from '../lib/kernel-lock.ts';
 import { type Subscriber, Teller, type TellerParts } from './teller.ts';
 import { type Bookmark, ToldFile } from './told-file.ts';
-import { Unrecorded } from './unrecorded.ts';
+import { Unrecorded, UnrecordedQueue } from './unrecorded.ts';
 
 /** How often the journal is looked at for what other processes wrote. */
 const POLL_MS = 2_000;
@@ -81,7 +81,10 @@ export class Notifications implements Service {
   async #round(stop: AbortSignal): Promise<void> {
     const subscribers = await this.#load();
     for (const { notifier } of subscribers) this.#options.events.opened(notifier.id);
-    if (subscribers.length === 0) return await aborted(stop);
+    if (subscribers.length === 0) {
+      this.#unrecorded.queuesOf([]);
+      return await aborted(stop);
+    }
     await using lock = await this.#lock(stop);
     if (lock === undefined) return;
     await this.#openBookmarks(subscribers);
@@ -96,7 +99,7 @@ export class Notifications implements Service {
     const parts = { ...this.#options, told: this.#told };
     const unrecorded = this.#unrecorded.queuesOf(subscribers.map(({ notifier }) => notifier.id));
     const tellers = subscribers.map(
-      (each) => new Teller(parts, each, unrecorded.get(each.notifier.id) ?? []),
+      (each) => new Teller(parts, each, unrecorded.get(each.notifier.id) ?? new UnrecordedQueue()),
     );
     await Promise.all(tellers.map((teller) => this.#tend(teller, soft, hard)));
     clearTimeout(timer);

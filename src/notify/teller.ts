@@ -15,6 +15,7 @@ import { deliver, type Patience } from './deliver.ts';
 import { endNotice, type Origin, overdueNotice, startNotice } from './notices.ts';
 import type { NotifyEvents } from './notify-events.ts';
 import type { Bookmark, ToldFile } from './told-file.ts';
+import type { UnrecordedQueue } from './unrecorded.ts';
 
 /** A notifier and what it wants to know. */
 export interface Subscriber {
@@ -46,15 +47,15 @@ const NEWS_MS = 7 * 24 * 3_600_000;
 export class Teller {
   readonly #parts: TellerParts;
   readonly #subscriber: Subscriber;
-  readonly #unrecorded: JournalEntry[];
+  readonly #unrecorded: UnrecordedQueue;
   /** Whether the last message was given up. */
   #isDeaf = false;
   /** Whether the entry before the bookmark was found to be the one that was told last. */
   #isPlaceKnown = false;
   #lookedForOverdue: Date;
 
-  /** @param unrecorded what the journal does not say, and what is added to it; see Unrecorded. */
-  constructor(parts: TellerParts, subscriber: Subscriber, unrecorded: JournalEntry[]) {
+  /** @param unrecorded what the journal does not say, and what is added to it meanwhile. */
+  constructor(parts: TellerParts, subscriber: Subscriber, unrecorded: UnrecordedQueue) {
     this.#parts = parts;
     this.#subscriber = subscriber;
     this.#unrecorded = unrecorded;
@@ -67,7 +68,7 @@ export class Teller {
    */
   async work(signal: AbortSignal): Promise<boolean> {
     let isWell = true;
-    const steps = [
+    const steps: (() => Promise<unknown>)[] = [
       () => this.#tellJournal(signal),
       () => this.#tellUnrecorded(signal),
       () => this.#tellOverdue(signal),
@@ -91,13 +92,21 @@ export class Teller {
       if (signal.aborted) return;
       // The places are those of another file: only the times tell what is new in it.
       if (isCut && read.entry.at <= at) this.#moveTo(read);
+      else if (!(await this.#tellUnrecorded(signal, read.entry.at))) return;
       else if (!(await this.#tell(read.entry, read.place, signal))) return;
     }
   }
 
-  async #tellUnrecorded(signal: AbortSignal): Promise<void> {
-    for (let entry = this.#unrecorded[0]; entry !== undefined; entry = this.#unrecorded[0]) {
-      if (signal.aborted || !(await this.#tell(entry, undefined, signal))) return;
+  /**
+   * In the order of what happened: a job that is well again is not to be told of as failing.
+   * @param until tells those of that time and before; all of them when absent.
+   * @returns false when it was stopped before all were told.
+   */
+  async #tellUnrecorded(signal: AbortSignal, until?: string): Promise<boolean> {
+    for (;;) {
+      const [entry] = this.#unrecorded.entries;
+      if (entry === undefined || (until !== undefined && entry.at > until)) return true;
+      if (signal.aborted || !(await this.#tell(entry, undefined, signal))) return false;
       this.#unrecorded.shift();
     }
   }

@@ -32,13 +32,12 @@ async function encoded(input: ByteStream, options: CodecOptions = {}): Promise<B
   return Buffer.concat(chunks);
 }
 
-test('a dump at the default level is compressed as at level 2, and at any other as it says', async () => {
+test('a dump is compressed in a way of its own at the default level, and at any other as it says', async () => {
   const rows = Buffer.from(randomBytes(2 * MEBIBYTE).toString('hex'));
   const stored = async (level: number, content: 'database' | 'files') =>
     await encoded(piecesOf(rows, MEBIBYTE), { level, content });
   const dump = await stored(3, 'database');
   expect(zstdDecompressSync(dump).equals(rows)).toBe(true);
-  expect(dump.equals(await stored(2, 'files'))).toBe(true);
   expect(dump.length).toBeLessThan((await stored(3, 'files')).length);
   expect((await stored(4, 'database')).equals(await stored(4, 'files'))).toBe(true);
 });

@@ -8,6 +8,7 @@ import { COMPRESSION_TYPES, type Manifest } from '../../src/domain/manifest.ts';
 import type { ByteStream, StagedObject, Store } from '../../src/domain/ports.ts';
 import { backupSource } from '../../src/engine/backup.ts';
 import { rawBytes } from '../../src/engine/archive-bytes.ts';
+import type { EngineContext } from '../../src/engine/context.ts';
 import type { RunProgress } from '../../src/engine/run-request.ts';
 import {
   dumpText,
@@ -171,6 +172,29 @@ describe('a backup', () => {
     expect(manifest).toMatchObject({ compressed: false, filename: 'db_backup_app_20261120_120015.sql' });
     expect(await readFile(manifest.filepath, 'utf8')).toBe(dumpText());
   });
+
+  test.each(['plain', 'custom', 'tar'] as const)(
+    'of the format %s tells the codec what it is',
+    async (format) => {
+      const bed = await openTestLocation();
+      const told: unknown[] = [];
+      const { openCodec } = bed.context;
+      const context: EngineContext = {
+        ...bed.context,
+        openCodec: (type, options) => {
+          told.push(options);
+          return openCodec(type, options);
+        },
+      };
+      const source = new FakeSource({ format });
+      const compression = { type: 'zstd', level: 5, longDistance: true } as const;
+      const request = testRequest(bed.clock.now());
+      // What it holds is no dump of that format, which is of no concern to the codec.
+      await backupSource(context, testJob({ compression }), source, request, NO_ABORT).catch(() => undefined);
+      const content = format === 'tar' ? 'files' : 'database';
+      expect(told[0]).toMatchObject({ level: 5, longDistance: true, content });
+    },
+  );
 
   test('tells how far it is', async () => {
     const bed = await openTestLocation();

@@ -398,6 +398,39 @@ describe('a journal', () => {
     expect([...ops.kinds, ...mails.kinds]).toEqual([`failure ${run}`, `failure ${run}`]);
   });
 
+  test('that could not be written for a while is told in the order of what happened', async () => {
+    const bed = await openTestLocation();
+    const ops = new Recipient();
+    const loading = Promise.withResolvers<Subscriber[]>();
+    startTelling(bed, [], { load: async () => loading.promise });
+    await bed.context.journal.end();
+    await breakJournal(bed);
+    const failed = await unrecorded(bed);
+    await rm(bed.location.journal, { recursive: true });
+    bed.clock.advance(60_000);
+    const well = await journaled(bed, succeeded);
+    loading.resolve([subscriber(ops)]);
+    await waitFor('both messages', () => ops.told.length === 2);
+    expect(ops.kinds).toEqual([`failure ${failed.run}`, `recovered ${well.run}`]);
+    expect((await bookmarksOf(bed))['ops']?.jobs).toEqual({});
+  });
+
+  test('that cannot be written while there are no notifiers is not told to those that come later', async () => {
+    const bed = await openTestLocation();
+    const ops = new Recipient();
+    const { notifications } = startTelling(bed, []);
+    await bed.context.journal.end();
+    await breakJournal(bed);
+    await unrecorded(bed);
+    await rm(bed.location.journal, { recursive: true });
+    bed.clock.advance(60_000);
+    notifications.reconfigure(async () => [subscriber(ops)]);
+    await made(bed);
+    const { run } = await journaled(bed);
+    await waitFor('a message', () => ops.told.length > 0);
+    expect(ops.kinds).toEqual([`failure ${run}`]);
+  });
+
   test('that cannot be written while the configuration is read again is told once it was', async () => {
     const bed = await openTestLocation();
     const ops = new Recipient();
