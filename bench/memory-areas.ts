@@ -16,8 +16,8 @@ const IDLE_AT_MOST_BYTES = 90e6;
 const GROWTH_AT_MOST_BYTES = 5e6;
 const STREAM_BYTES = 10e9;
 const FILES = 500_000;
-/** By the first of them V8 has compiled what is used often, and `malloc` has touched what it holds ready. */
-const RUNS = { early: 200, late: 400 };
+/** Until the second of them V8 still compiles what is used often, and `malloc` touches what it holds ready. */
+const RUNS = { cold: 20, early: 200, late: 400 };
 /** The collector frees when it likes: the median of as many runs stands for the last of them. */
 const WINDOW = 10;
 /** Until what the start left behind is collected. */
@@ -99,6 +99,7 @@ async function peakRow(bench: Workbench, area: string, what: string, options: Se
 }
 
 async function measureRuns(bench: Workbench): Promise<Row[]> {
+  const cold = Math.max(1, Math.round(RUNS.cold * bench.scale));
   const early = Math.max(1, Math.round(RUNS.early * bench.scale));
   const late = Math.max(early + 1, Math.round(RUNS.late * bench.scale));
   note(`memory-runs: ${late} runs, one a second`);
@@ -110,7 +111,7 @@ async function measureRuns(bench: Workbench): Promise<Row[]> {
     after_bytes.push(daemon.resident_bytes);
   }
   const at = (run: number) => median(after_bytes.slice(Math.max(0, run - WINDOW), run));
-  const remark = `RSS ${megabytes(at(early))} after ${early} runs, ${megabytes(at(late))} after ${late}, each the median of up to ${WINDOW} runs; peak ${megabytes(daemon.peak_bytes)}`;
+  const remark = `RSS ${megabytes(at(cold))} after ${cold} runs, ${megabytes(at(early))} after ${early}, ${megabytes(at(late))} after ${late}, each the median of up to ${WINDOW} runs; peak ${megabytes(daemon.peak_bytes)}`;
   return [
     limitRow(
       {
