@@ -42,6 +42,11 @@ export class Catalogue {
     return this.#view.generation();
   }
 
+  /** Changes when `generation` did because a manifest was changed, by cofre or by hand, rather than added or removed. */
+  replacements(): number {
+    return this.#view.replacements();
+  }
+
   /** Every backup, oldest first. */
   list(): readonly ManifestSummary[] {
     return this.#view.list();

@@ -10,6 +10,11 @@ import type { Location } from './location.ts';
 const TAIL_BYTES = 64 * 1024;
 const COPIED_BYTES = 1024 * 1024;
 
+interface Version {
+  generation: number;
+  replacements: number;
+}
+
 /**
  * The published index `backups_metadata.json`, for readers other than cofre. Nothing in cofre reads it; it
  * is written again when the catalogue has changed, by whichever process notices.
@@ -17,8 +22,8 @@ const COPIED_BYTES = 1024 * 1024;
 export class IndexFile {
   readonly #location: Location;
   readonly #catalogue: Catalogue;
-  /** The generation of the catalogue that it describes; undefined before the first look. */
-  #published: number | undefined;
+  /** What of the catalogue it describes; undefined before the first look. */
+  #published: Version | undefined;
 
   constructor(location: Location, catalogue: Catalogue) {
     this.#location = location;
@@ -30,29 +35,41 @@ export class IndexFile {
     if (this.#isKnown()) return;
     await using _lock = await this.#location.lock('catalogue', signal);
     if (await this.#extend()) return;
-    const generation = this.#catalogue.generation();
+    const version = this.#look();
     const text = formatIndex(this.#catalogue.list());
     const current = await readFile(this.#location.index, 'utf8').catch(() => undefined);
     if (text !== current) await writeAtomically(this.#location.index, text, this.#location.owner);
     await this.#catalogue.additions.markPublished();
-    this.#published = generation;
+    this.#published = version;
   }
 
   /** Whether there is nothing to do: nothing has changed, or another process has published what did. */
   #isKnown(): boolean {
     if (this.#published === undefined || !existsSync(this.#location.index)) return false;
-    const generation = this.#catalogue.generation();
-    if (generation === this.#published) return true;
+    const version = this.#look();
+    if (version.generation === this.#published.generation) return true;
+    // Whoever only added has published that, and no manifest that was edited in its place.
+    if (version.replacements !== this.#published.replacements) return false;
     if (!this.#catalogue.additions.isPublishedByOthers()) return false;
     this.#catalogue.additions.seePublished();
-    this.#published = generation;
+    this.#published = version;
     return true;
   }
 
-  /** Adds what this process has added, where that is all; the rest of the catalogue is not even looked at. */
+  #look(): Version {
+    const generation = this.#catalogue.generation();
+    return { generation, replacements: this.#catalogue.replacements() };
+  }
+
+  /**
+   * Adds what this process has added, where that is all. The rest of the catalogue is not even looked at, unless it
+   * was before: then it is in memory, and a manifest that was edited in its place is found.
+   */
   async #extend(): Promise<boolean> {
     const pending = this.#catalogue.additions.pending();
     if (pending === undefined || pending.length === 0) return false;
+    const version = this.#published && this.#look();
+    if (version?.replacements !== this.#published?.replacements) return false;
     const { index, owner } = this.#location;
     // What is no file of ours is replaced by one.
     await using file = await openOwnFileToRead(index, owner).catch(() => undefined);
@@ -62,7 +79,7 @@ export class IndexFile {
     if (end === undefined) return false;
     await writeAtomically(index, withEnd(file, size, end), owner);
     await this.#catalogue.additions.markPublished();
-    if (this.#published !== undefined) this.#published = this.#catalogue.generation();
+    this.#published = version;
     return true;
   }
 }

@@ -30,6 +30,7 @@ export class ManifestView {
   #seenMtime_ms = -1;
   #lookedAt_ms = 0;
   #generation = 0;
+  #replacements = 0;
   #sorted: ManifestSummary[] | undefined;
 
   /** @param once It is looked at one time only: what tells a manifest from its next version is not asked for. */
@@ -41,6 +42,11 @@ export class ManifestView {
   generation(): number {
     this.#refresh();
     return this.#generation;
+  }
+
+  /** How often a look, up to the last one, found other content where a manifest was known. Does not look itself. */
+  replacements(): number {
+    return this.#replacements;
   }
 
   list(): readonly ManifestSummary[] {
@@ -133,6 +139,7 @@ export class ManifestView {
     const read = this.#read(directory, name);
     if (read === undefined) return this.#loaded.delete(name);
     this.#loaded.set(name, { ...read, mtime_ms: stats.mtimeMs, inode: stats.ino });
+    if (known !== undefined) this.#replacements += 1;
     return true;
   }
 

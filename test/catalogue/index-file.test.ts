@@ -187,13 +187,57 @@ describe('a process that has only added', () => {
   });
 });
 
+async function editInPlace({ location }: TestLocation, filename: string): Promise<void> {
+  const path = location.manifestPath(filename);
+  await writeFile(path, (await readFile(path, 'utf8')).replace('"pinned": false', '"pinned": true'));
+}
+
+test.each<[string, (bed: TestLocation) => Promise<unknown>]>([
+  ['this process adds another', (bed) => addBackup(bed, daily(5))],
+  [
+    'another process adds and publishes another',
+    async ({ root }) => {
+      const other = await openTestLocation({ root });
+      await addBackup(other, daily(5));
+      await indexOf(other).publish(NO_ABORT);
+    },
+  ],
+])('a manifest edited in its place reaches the index when %s', async (_when, add) => {
+  for (const isSeenBefore of [true, false]) {
+    const bed = await openTestLocation();
+    await addBackup(bed, daily(1));
+    const index = indexOf(bed);
+    await index.publish(NO_ABORT);
+    await editInPlace(bed, daily(1));
+    if (!isSeenBefore) await add(bed);
+    expect(bed.context.catalogue.list()).toBeDefined();
+    if (isSeenBefore) await add(bed);
+    await index.publish(NO_ABORT);
+    expect(await published(bed)).toMatchObject([{ pinned: true }, { filename: daily(5) }]);
+  }
+});
+
+test('what a process with a view adds extends the index, of which it is then known', async () => {
+  const bed = await openTestLocation();
+  await addBackup(bed, daily(1));
+  const index = indexOf(bed);
+  await index.publish(NO_ABORT);
+  const lists = vi.spyOn(bed.context.catalogue, 'list');
+  for (const name of [daily(2), daily(3)]) {
+    await addBackup(bed, name);
+    await index.publish(NO_ABORT);
+    await index.publish(NO_ABORT);
+  }
+  expect(lists).not.toHaveBeenCalled();
+  expect(await published(bed)).toHaveLength(3);
+});
+
 test('a manifest edited in its place reaches the index with the next look', async () => {
   const bed = await openTestLocation();
   await addBackup(bed, daily(1));
   const index = indexOf(bed);
   await index.publish(NO_ABORT);
-  const path = bed.location.manifestPath(daily(1));
-  await writeFile(path, (await readFile(path, 'utf8')).replace('"pinned": false', '"pinned": true'));
+  await editInPlace(bed, daily(1));
   const later = vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 11_000);
   await index.publish(NO_ABORT);
   later.mockRestore();
