@@ -113,7 +113,8 @@ export class Additions {
     if (file === undefined || directory === undefined) return false;
     // The directory may be a link to another disk, whose clock has another tick.
     const margin_ms = file.dev === directory.dev ? 0 : RACY_MS;
-    return file.ctimeMs - directory.mtimeMs > margin_ms;
+    // In whole milliseconds, as states are compared: a later change within the same one would pass unseen.
+    return Math.floor(file.ctimeMs) - Math.floor(directory.mtimeMs) > margin_ms;
   }
 }
 

@@ -1,5 +1,19 @@
-import { lstat, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { existsSync, statSync, utimesSync } from 'node:fs';
+import {
+  lstat,
+  mkdtemp,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { describe, expect, test, vi } from 'vitest';
+import { Additions } from '../../src/catalogue/additions.ts';
 import { IndexFile } from '../../src/catalogue/index-file.ts';
 import { formatIndex } from '../../src/catalogue/index-text.ts';
 import type { Manifest, ManifestSummary } from '../../src/domain/manifest.ts';
@@ -242,4 +256,53 @@ test('a manifest edited in its place reaches the index with the next look', asyn
   await index.publish(NO_ABORT);
   later.mockRestore();
   expect(await published(bed)).toMatchObject([{ pinned: true }]);
+});
+
+describe('the state that the index has the time of', () => {
+  /** Gives the index a time about as long ago as that, until the clock says what is wanted. Returns that time. */
+  function age(path: string, ago_ms: number, isFit: (age_ms: number) => boolean): number {
+    const until_ms = performance.now() + 5000;
+    let changed_ms = Date.now();
+    while (performance.now() < until_ms) {
+      const time_ms = Math.floor(changed_ms) - ago_ms;
+      utimesSync(path, new Date(time_ms), new Date(time_ms));
+      changed_ms = statSync(path).ctimeMs;
+      if (isFit(changed_ms - time_ms)) return time_ms;
+    }
+    throw new Error('the clock of this file system is too coarse for this test');
+  }
+
+  test('is not known within the same millisecond, of which only the whole is compared', async () => {
+    const { location } = await openTestLocation();
+    await writeFile(location.index, '[]');
+    const time_ms = age(location.index, 0, (age_ms) => age_ms > 0.3 && age_ms < 1);
+    await utimes(location.manifests, (time_ms + 0.1) / 1000, (time_ms + 0.1) / 1000);
+    expect(Math.floor((await stat(location.manifests)).mtimeMs)).toBe(time_ms);
+    expect(new Additions(location).isPublishedByOthers()).toBe(false);
+    const earlier_ms = age(location.index, 1, (age_ms) => age_ms >= 1);
+    await utimes(location.manifests, new Date(earlier_ms), new Date(earlier_ms));
+    expect(new Additions(location).isPublishedByOthers()).toBe(true);
+  });
+
+  const isOtherDevice = existsSync('/dev/shm') && statSync('/dev/shm').dev !== statSync(tmpdir()).dev;
+
+  test.runIf(isOtherDevice)('is not known soon where the manifests are on another disk', async () => {
+    const { location } = await openTestLocation();
+    await writeFile(location.index, '[]');
+    await rmdir(location.manifests);
+    const directory = await mkdtemp('/dev/shm/cofre-test-');
+    try {
+      await symlink(directory, location.manifests);
+      for (const [ago_ms, isKnown] of [
+        [20, false],
+        [300, true],
+      ] as const) {
+        const time_ms = age(location.index, ago_ms, (age_ms) => age_ms < ago_ms + 50);
+        await utimes(directory, new Date(time_ms), new Date(time_ms));
+        expect(new Additions(location).isPublishedByOthers()).toBe(isKnown);
+      }
+    } finally {
+      await rmdir(directory);
+    }
+  });
 });
