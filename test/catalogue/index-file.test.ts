@@ -306,3 +306,23 @@ describe('the state that the index has the time of', () => {
     }
   });
 });
+
+test('a clock that is too coarse is waited for once', async () => {
+  const bed = await openTestLocation();
+  const { additions } = bed.context.catalogue;
+  await writeFile(bed.location.index, '[]');
+  const hour = new Date(Date.now() + 3_600_000);
+  await utimes(bed.location.manifests, hour, hour);
+  const waits = vi.spyOn(globalThis, 'setTimeout');
+  await additions.markPublished();
+  expect(waits).toHaveBeenCalled();
+  waits.mockClear();
+  await additions.markPublished();
+  expect(waits).not.toHaveBeenCalled();
+  // It is tried all the same.
+  await utimes(bed.location.manifests, new Date(0), new Date(0));
+  await additions.markPublished();
+  const other = new Additions(bed.location);
+  expect(other.isPublishedByOthers()).toBe(true);
+  waits.mockRestore();
+});
