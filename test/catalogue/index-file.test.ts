@@ -261,7 +261,7 @@ test('a manifest edited in its place reaches the index with the next look', asyn
 describe('the state that the index has the time of', () => {
   /** Gives the index a time about as long ago as that, until the clock says what is wanted. Returns that time. */
   function age(path: string, ago_ms: number, isFit: (age_ms: number) => boolean): number {
-    const until_ms = performance.now() + 5000;
+    const until_ms = performance.now() + 3000;
     let changed_ms = Date.now();
     while (performance.now() < until_ms) {
       const time_ms = Math.floor(changed_ms) - ago_ms;
@@ -275,8 +275,8 @@ describe('the state that the index has the time of', () => {
   test('is not known within the same millisecond, of which only the whole is compared', async () => {
     const { location } = await openTestLocation();
     await writeFile(location.index, '[]');
-    const time_ms = age(location.index, 0, (age_ms) => age_ms > 0.3 && age_ms < 1);
-    await utimes(location.manifests, (time_ms + 0.1) / 1000, (time_ms + 0.1) / 1000);
+    const time_ms = age(location.index, 0, (age_ms) => age_ms > 0.02 && age_ms < 1);
+    await utimes(location.manifests, (time_ms + 0.01) / 1000, (time_ms + 0.01) / 1000);
     expect(Math.floor((await stat(location.manifests)).mtimeMs)).toBe(time_ms);
     expect(new Additions(location).isPublishedByOthers()).toBe(false);
     const earlier_ms = age(location.index, 1, (age_ms) => age_ms >= 1);
@@ -325,4 +325,37 @@ test('a clock that is too coarse is waited for once', async () => {
   const other = new Additions(bed.location);
   expect(other.isPublishedByOthers()).toBe(true);
   waits.mockRestore();
+});
+
+describe('the times of what a planted link points to are left alone', () => {
+  const LONG_AGO = new Date('2001-02-03T04:05:06.000Z');
+
+  test('in the place of the index', async () => {
+    const bed = await openTestLocation();
+    await addBackup(bed, daily(1));
+    await indexOf(bed).publish(NO_ABORT);
+    const target = `${bed.location.index}.else`;
+    await rename(bed.location.index, target);
+    await symlink(target, bed.location.index);
+    await utimes(target, LONG_AGO, LONG_AGO);
+    await indexOf(await openTestLocation({ root: bed.root })).publish(NO_ABORT);
+    expect((await stat(target)).mtime).toEqual(LONG_AGO);
+  });
+
+  test('in the place of the lock', async () => {
+    const bed = await openTestLocation();
+    await addBackup(bed, daily(1));
+    await indexOf(bed).publish(NO_ABORT);
+    const added = await addBackup(await openTestLocation(), daily(5));
+    const lock = bed.location.lockPath('catalogue');
+    const target = `${bed.location.index}.else`;
+    await writeFile(target, '');
+    await utimes(target, LONG_AGO, LONG_AGO);
+    await rm(lock);
+    await symlink(target, lock);
+    const { mtimeMs } = await lstat(lock);
+    await bed.context.catalogue.additions.noting(added, async () => undefined);
+    expect((await lstat(lock)).mtimeMs).not.toBe(mtimeMs);
+    expect((await stat(target)).mtime).toEqual(LONG_AGO);
+  });
 });
