@@ -22,6 +22,8 @@ export interface SetupOptions {
   source: Record<string, unknown> & { name: string };
   compression?: 'gzip' | 'zstd';
   schedule?: string;
+  /** All archives are kept when absent. */
+  retention?: Record<string, unknown>;
 }
 
 /** Makes `dist` from the sources as they are now. */
@@ -32,6 +34,7 @@ export async function buildProgram(signal: AbortSignal): Promise<void> {
 /** Writes a configuration below the directory; its location is made by the first backup. */
 export async function makeSetup(directory: string, name: string, options: SetupOptions): Promise<Setup> {
   const { source, compression = 'zstd', schedule = NEVER } = options;
+  const { retention = { schedule: NEVER, days: 36_500 } } = options;
   const setup = {
     config: join(directory, `${name}.json`),
     location: join(directory, `${name}.location`),
@@ -40,7 +43,7 @@ export async function makeSetup(directory: string, name: string, options: SetupO
   const config = {
     location: setup.location,
     jobs: { [setup.job]: { schedule, sources: [source], compression } },
-    retention: { schedule: NEVER, days: 36_500 },
+    retention,
     http: { port: 0 },
   };
   await writeFile(setup.config, JSON.stringify(config, undefined, 2));

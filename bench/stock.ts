@@ -5,7 +5,7 @@ import type { JournalEntry } from '../src/domain/journal-entry.ts';
 import type { Manifest } from '../src/domain/manifest.ts';
 import { Location } from '../src/catalogue/location.ts';
 import { formatManifest } from '../src/catalogue/manifest-file.ts';
-import { makeSetup, type Setup } from './program.ts';
+import { makeSetup, type Setup, type SetupOptions } from './program.ts';
 import { makeShop } from './shop-database.ts';
 import type { Workbench } from './workbench.ts';
 
@@ -15,15 +15,16 @@ const TINY_SCALE = 1e-5;
 const TINY = 'tiny';
 
 /** A job of a tiny database, at whose location nothing is. */
-export async function makeTinySetup(bench: Workbench, name: string, schedule?: string): Promise<Setup> {
+export async function makeTinySetup(
+  bench: Workbench,
+  name: string,
+  options: Omit<SetupOptions, 'source'> = {},
+): Promise<Setup> {
   const cluster = await bench.cluster();
   const found = await cluster.psql('postgres', `SELECT 1 FROM pg_database WHERE datname = '${TINY}'`);
   if (found === '') await makeShop(cluster, TINY, TINY_SCALE);
   const source = { type: 'postgres', name: TINY, url: cluster.urlOf(TINY) };
-  return await makeSetup(bench.directory, name, {
-    source,
-    ...(schedule === undefined ? {} : { schedule }),
-  });
+  return await makeSetup(bench.directory, name, { source, ...options });
 }
 
 /**
