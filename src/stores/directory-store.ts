@@ -12,6 +12,7 @@ import type {
   Store,
   StoredObject,
 } from '../domain/ports.ts';
+import { isThere } from '../lib/is-there.ts';
 import { renameDurably, syncDirectory } from '../lib/atomic-file.ts';
 import { openOwnFileToRead } from '../lib/owned-file.ts';
 import { EarlyFlush } from './early-flush.ts';
@@ -186,16 +187,6 @@ class StagedFile implements StagedObject {
   async discard(): Promise<void> {
     await rm(this.#partial, { force: true });
     await syncDirectory(dirname(this.#partial));
-  }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
   }
 }
 

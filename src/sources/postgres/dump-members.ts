@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { BackupError } from '../../domain/errors.ts';
+import { isThere } from '../../lib/is-there.ts';
 
 /** The table of contents of a dump in the directory format. */
 export const TOC_NAME = 'toc.dat';
@@ -27,11 +27,12 @@ export async function* dumpMembers(directory: string, list: string): AsyncGenera
     const [, id] = entry;
     if (entry.groups?.['isObjects'] === undefined) {
       const name = `${id}.dat`;
-      if (await exists(join(directory, name))) yield name;
+      // Whatever else stands in the way is no reason to leave a table's data out.
+      if (await isThere(join(directory, name))) yield name;
       continue;
     }
     const ofEntry = `blobs_${id}.toc`;
-    const name = (await exists(join(directory, ofEntry))) ? ofEntry : ONLY_LIST;
+    const name = (await isThere(join(directory, ofEntry))) ? ofEntry : ONLY_LIST;
     yield* largeObjects(join(directory, name));
     yield name;
   }
@@ -48,17 +49,6 @@ async function* largeObjects(path: string): AsyncGenerator<string> {
     }
   } finally {
     file.destroy();
-  }
-}
-
-/** Whatever else stands in the way is no reason to leave a table's data out. */
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
   }
 }
 
