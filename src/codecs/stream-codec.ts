@@ -5,8 +5,8 @@ import { blocksOf } from './blocks.ts';
 
 /** What a decoder is given at once. */
 const DECODER_BLOCK_BYTES = 1024 * 1024;
-/** One that the thread is at, one that it takes next, one that is filled meanwhile. */
-const BLOCKS = 3;
+/** One that the thread is at, and one that is filled meanwhile, which it takes next. */
+const BLOCKS = 2;
 /** An input that is in the middle of something has this long to end with the iteration. */
 const INPUT_GRACE_MS = 200;
 

@@ -5,10 +5,12 @@ import { DEFAULT_LEVELS } from '../domain/compression-levels.ts';
 import type { CodecOptions } from '../domain/ports.ts';
 
 const MEBIBYTE = 1024 * 1024;
-/** As many as keep up with what a program writes or a disk reads, and as many jobs are given at once. */
+/** As many as keep up with what a program writes or a disk reads. */
 const MOST_THREADS = 2;
 /** What a thread compresses by itself. */
 const JOB_BYTES = 2 * MEBIBYTE;
+/** Two for each thread: with one, the thread that is done first waits for the other, and with more they take memory. */
+const JOBS_AT_ONCE = 2 * MOST_THREADS;
 /** A job does not look back at the bytes before it: that takes a sixth of the time, for 1 % of size at most. */
 const NO_OVERLAP = 1;
 /** 128 MiB: the longest window that `zstd -d` and Node's decoder accept without being told to. */
@@ -43,7 +45,7 @@ export interface Compressor {
 
 /**
  * Compresses into one frame with a checksum. Where there are cores to share the work, zstd's own threads do it, on the
- * two halves of one block of 4 MiB at a time. The long window is searched by one thread: that takes memory enough. One
+ * quarters of one block of 8 MiB at a time. The long window is searched by one thread: that takes memory enough. One
  * thread it is, too, where Node was built with a libzstd that has none of its own.
  */
 export function zstdCompressor(
@@ -78,7 +80,7 @@ export function zstdCompressor(
   try {
     return {
       transform: create({ ...buffers, params: shared, flush }),
-      block_bytes: MOST_THREADS * JOB_BYTES,
+      block_bytes: JOBS_AT_ONCE * JOB_BYTES,
     };
   } catch (error) {
     // What libzstd says of a parameter that it was built without.

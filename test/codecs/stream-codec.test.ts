@@ -16,7 +16,7 @@ function stalling() {
   const seen = { isClosed: false };
   const stream = async function* () {
     try {
-      for (let count = 0; count < 4; count += 1) yield Buffer.alloc(MEBIBYTE, 'a row\n');
+      for (let count = 0; count < 8; count += 1) yield Buffer.alloc(MEBIBYTE, 'a row\n');
       await going;
       for (;;) yield Buffer.from('the next row\n');
     } finally {
@@ -56,7 +56,7 @@ test('a source that gives little at a time is closed before the iteration has se
   let isClosed = false;
   const trickle = async function* () {
     try {
-      for (let count = 0; count < 4; count += 1) yield Buffer.alloc(MEBIBYTE, 'a row\n');
+      for (let count = 0; count < 8; count += 1) yield Buffer.alloc(MEBIBYTE, 'a row\n');
       for (;;) {
         // Much sooner than the grace of an input that gives nothing, and far too seldom to fill a block within it.
         await sleep(10);

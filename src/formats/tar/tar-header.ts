@@ -3,8 +3,10 @@
 export const BLOCK_BYTES = 512;
 
 const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
-const USTAR = Buffer.from('ustar\0', 'latin1');
-const NONE = Buffer.alloc(0);
+/** What POSIX and GNU put at 257. */
+const USTAR = Buffer.from('ustar', 'latin1');
+const USTAR_AT = 257;
+const NONE: Buffer = Buffer.alloc(0);
 const SLASH = 0x2f;
 const CHECKSUM = { at: 148, bytes: 8 };
 
@@ -18,7 +20,7 @@ export interface TarHeader {
   mode: number;
   uid: number;
   gid: number;
-  /** Raw bytes; a copy, empty where the header has no name. */
+  /** Raw bytes, which several headers may share; empty where the header has no name. */
   uname: Buffer;
   gname: Buffer;
   /** Bytes of data that follow. */
@@ -30,54 +32,97 @@ export function isZeroBlock(bytes: Buffer, at: number): boolean {
   return bytes[at] === 0 && ZERO_BLOCK.compare(bytes, at, at + BLOCK_BYTES) === 0;
 }
 
-/** The header at `at`; a string that says what is wrong with it otherwise. */
-export function readHeader(bytes: Buffer, at: number): TarHeader | string {
-  if (!checksumHolds(bytes, at)) return 'a header has a wrong checksum';
-  const mode = readNumber(bytes, at + 100, 8);
-  const uid = readNumber(bytes, at + 108, 8);
-  const gid = readNumber(bytes, at + 116, 8);
-  const size = readNumber(bytes, at + 124, 12);
-  const mtime_s = readNumber(bytes, at + 136, 12);
-  if (mode === undefined || size === undefined || mtime_s === undefined)
-    return 'a header has a malformed number';
-  if (uid === undefined || gid === undefined) return 'a header has a malformed owner';
-  if (size < 0 || size > Number.MAX_SAFE_INTEGER) return 'a header has an impossible size';
-  return {
-    flag: String.fromCharCode(bytes[at + 156] ?? 0),
-    path: readPath(bytes, at),
-    link: Buffer.from(textField(bytes, at + 157, 100)),
-    mode: Number(mode) & 0o7777,
-    uid: Number(uid),
-    gid: Number(gid),
-    uname: readOwner(bytes, at, 265),
-    gname: readOwner(bytes, at, 297),
-    size: Number(size),
-    mtime_s,
-  };
+/** Reads the headers of an archive. */
+export class TarHeaderReader {
+  readonly #uname = new OwnerField(265);
+  readonly #gname = new OwnerField(297);
+
+  /** The header at `at`; a string that says what is wrong with it otherwise. */
+  read(bytes: Buffer, at: number): TarHeader | string {
+    if (!checksumHolds(bytes, at)) return 'a header has a wrong checksum';
+    const mode = readNumber(bytes, at + 100, 8);
+    const uid = readNumber(bytes, at + 108, 8);
+    const gid = readNumber(bytes, at + 116, 8);
+    const size = readNumber(bytes, at + 124, 12);
+    const mtime_s = readNumber(bytes, at + 136, 12);
+    if (mode === undefined || size === undefined || mtime_s === undefined)
+      return 'a header has a malformed number';
+    if (uid === undefined || gid === undefined) return 'a header has a malformed owner';
+    if (size < 0 || size > Number.MAX_SAFE_INTEGER) return 'a header has an impossible size';
+    return {
+      flag: String.fromCharCode(bytes[at + 156] ?? 0),
+      path: readPath(bytes, at),
+      link: copyOf(bytes, at + 157, fieldEnd(bytes, at + 157, 100)),
+      mode: Number(mode) & 0o7777,
+      uid: Number(uid),
+      gid: Number(gid),
+      uname: this.#uname.read(bytes, at),
+      gname: this.#gname.read(bytes, at),
+      size: Number(size),
+      mtime_s,
+    };
+  }
+}
+
+/** The name of an owner, which is mostly that of the entry before. */
+class OwnerField {
+  readonly #offset: number;
+  #last = NONE;
+
+  constructor(offset: number) {
+    this.#offset = offset;
+  }
+
+  /** POSIX and GNU have the names of owners at the same place; what came before them has none. */
+  read(bytes: Buffer, at: number): Buffer {
+    if (!isUstar(bytes, at)) return NONE;
+    const from = at + this.#offset;
+    const to = fieldEnd(bytes, from, 32);
+    if (!isSame(this.#last, bytes, from, to)) this.#last = copyOf(bytes, from, to);
+    return this.#last;
+  }
 }
 
 function readPath(bytes: Buffer, at: number): Buffer {
-  const name = textField(bytes, at, 100);
-  const isUstar = USTAR.compare(bytes, at + 257, at + 263) === 0;
-  if (!isUstar || bytes[at + 345] === 0) return Buffer.from(name);
-  const prefix = textField(bytes, at + 345, 155);
-  const path = Buffer.allocUnsafe(prefix.length + 1 + name.length);
-  prefix.copy(path);
-  path[prefix.length] = SLASH;
-  name.copy(path, prefix.length + 1);
+  const nameEnd = fieldEnd(bytes, at, 100);
+  const prefixAt = at + 345;
+  // GNU has other things in the place of the prefix, and a space behind its mark.
+  const hasPrefix = bytes[prefixAt] !== 0 && isUstar(bytes, at) && bytes[at + USTAR_AT + USTAR.length] === 0;
+  if (!hasPrefix) return copyOf(bytes, at, nameEnd);
+  const prefixEnd = fieldEnd(bytes, prefixAt, 155);
+  const path = Buffer.allocUnsafe(prefixEnd - prefixAt + 1 + nameEnd - at);
+  path[bytes.copy(path, 0, prefixAt, prefixEnd)] = SLASH;
+  bytes.copy(path, prefixEnd - prefixAt + 1, at, nameEnd);
   return path;
 }
 
-/** POSIX and GNU have the names of owners at the same place; what came before them has none. */
-function readOwner(bytes: Buffer, at: number, offset: number): Buffer {
-  if (bytes[at + offset] === 0 || USTAR.compare(bytes, at + 257, at + 262, 0, 5) !== 0) return NONE;
-  return Buffer.from(textField(bytes, at + offset, 32));
+function isUstar(bytes: Buffer, at: number): boolean {
+  return isSame(USTAR, bytes, at + USTAR_AT, at + USTAR_AT + USTAR.length);
 }
 
-function textField(bytes: Buffer, at: number, length: number): Buffer {
-  const field = bytes.subarray(at, at + length);
-  const nul = field.indexOf(0);
-  return nul === -1 ? field : field.subarray(0, nul);
+/** Where a text field ends: at its first NUL. */
+function fieldEnd(bytes: Buffer, from: number, length: number): number {
+  let end = from;
+  while (end < from + length && bytes[end] !== 0) end += 1;
+  return end;
+}
+
+// A header has a dozen short pieces, and most archives are headers mostly: loops take less time than calls that leave
+// JavaScript, and views of pieces are garbage.
+
+function isSame(expected: Buffer, bytes: Buffer, from: number, to: number): boolean {
+  if (expected.length !== to - from) return false;
+  for (let index = 0; index < expected.length; index += 1) {
+    if (expected[index] !== bytes[from + index]) return false;
+  }
+  return true;
+}
+
+function copyOf(bytes: Buffer, from: number, to: number): Buffer {
+  if (from === to) return NONE;
+  const copy = Buffer.allocUnsafe(to - from);
+  for (let index = 0; index < copy.length; index += 1) copy[index] = bytes[from + index] ?? 0;
+  return copy;
 }
 
 /** The sum of all bytes, with the checksum's own field counted as spaces. */

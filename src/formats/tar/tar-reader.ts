@@ -1,5 +1,5 @@
 import { BackupError } from '../../domain/errors.ts';
-import { BLOCK_BYTES, isZeroBlock, readHeader, type TarHeader } from './tar-header.ts';
+import { BLOCK_BYTES, isZeroBlock, type TarHeader, TarHeaderReader } from './tar-header.ts';
 import { type PaxAttributes, readPax } from './tar-pax.ts';
 
 const TYPES = {
@@ -59,6 +59,7 @@ const NONE = Buffer.alloc(0);
  */
 export class TarReader {
   readonly #handler: TarHandler;
+  readonly #headers = new TarHeaderReader();
   readonly #block = Buffer.alloc(BLOCK_BYTES);
   #blockFilled = 0;
   #dataLeft = 0;
@@ -145,7 +146,7 @@ export class TarReader {
       return;
     }
     if (this.#zeroBlocks > 0) throw this.#corrupt('there are bytes after the end mark');
-    const header = readHeader(bytes, at);
+    const header = this.#headers.read(bytes, at);
     if (typeof header === 'string') throw this.#corrupt(header);
     if (isMeta(header.flag)) this.#startMeta(header);
     else this.#startEntry(header);
@@ -242,5 +243,5 @@ function untilNul(body: Buffer): Buffer {
 function withoutTrailingSlash(path: Buffer): Buffer {
   let end = path.length;
   while (end > 1 && path[end - 1] === SLASH) end -= 1;
-  return path.subarray(0, end);
+  return end === path.length ? path : path.subarray(0, end);
 }

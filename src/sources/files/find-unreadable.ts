@@ -38,7 +38,7 @@ export async function findUnreadable(
     const remarks: RemarkSink = { changed: () => undefined, incomplete: report };
     try {
       for (const entry of walkTree(root, filter, remarks)) {
-        if (entry.stat.isFile()) checkFile(entry, remarks);
+        if (entry.stat === undefined) checkFile(entry, remarks);
         if (performance.now() < sliceEnd) continue;
         await nextTurn();
         signal.throwIfAborted();

@@ -1,7 +1,9 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import type { HardLinks } from './hard-links.ts';
 import type { PackOutput } from './pack-output.ts';
+import type { RawName } from './raw-name.ts';
 import type { RemarkSink } from './remarks.ts';
-import type { TarEntry } from './tar-header.ts';
+import type { TarEntry, TarEntryType } from './tar-header.ts';
 import { codeOf, isGone, type WalkEntry } from './walk.ts';
 
 /**
@@ -10,29 +12,40 @@ import { codeOf, isGone, type WalkEntry } from './walk.ts';
  */
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
+/** What a header says of an entry. */
+export type Describe = (type: TarEntryType, member: RawName, link: RawName, stat: BigIntStats) => TarEntry;
+
+export interface PackFileOptions {
+  output: PackOutput;
+  links: HardLinks;
+  describe: Describe;
+  remarks: RemarkSink;
+}
+
 /**
- * Packs one regular file as it is when opened: a header and exactly the bytes promised there. Its attributes
- * are those of the open file, which may be another one than the walk saw (programs save by renaming).
+ * Packs one regular file as it is when opened: a header and exactly the bytes promised there, or a hard link where
+ * it is in the archive under another name. It may be another file than the walk saw (programs save by renaming).
  *
  * - vanished, or replaced by something that is no file: `changed`, nothing in the archive;
  * - cannot be opened, or fails at the first read: `incomplete`, nothing in the archive;
  * - grew (cut at the promised size) or was written to: `changed`;
  * - shrank, or fails at a later read: padded with zeros to the promised size, `incomplete`.
- *
- * Returns the attributes of what was archived, undefined when nothing was.
  */
 export function* packFile(
   found: WalkEntry,
-  output: PackOutput,
-  describe: (stat: BigIntStats) => TarEntry,
-  remarks: RemarkSink,
-): Generator<Buffer, BigIntStats | undefined, undefined> {
+  { output, links, describe, remarks }: PackFileOptions,
+): Generator<Buffer, void, undefined> {
   const opened = open(found, remarks);
-  if (opened === undefined) return undefined;
+  if (opened === undefined) return;
   const { fd, stat } = opened;
   try {
+    const first = links.meet(stat);
+    if (first !== undefined) {
+      output.header(describe('Link', found.member, first.member, first.stat));
+      return;
+    }
     const headerAt = output.position;
-    output.header(describe(stat));
+    output.header(describe('File', found.member, '', stat));
     const size = Number(stat.size);
     let left = size;
     let readAtOnce = size === 0;
@@ -46,12 +59,13 @@ export function* packFile(
           // Nothing was yielded since the header: an entry has its first data in the same chunk.
           output.position = headerAt;
           remarks.incomplete(found.member, `unreadable: ${got}`);
-          return undefined;
+          return;
         }
+        links.archived(stat, found.member);
         const fault = got === 0 ? 'shrank while it was read' : `read error ${got}`;
         remarks.incomplete(found.member, `${fault}: padded with zeros from byte ${size - left} of ${size}`);
         yield* padFile(output, left);
-        return stat;
+        return;
       }
       readAtOnce = wanted > size && got === size;
       const kept = Math.min(got, left);
@@ -59,10 +73,10 @@ export function* packFile(
       left -= kept;
     }
     output.padBlock();
+    links.archived(stat, found.member);
     // A file that came whole from one read, and then ended, was not written to in between.
     const change = readAtOnce ? undefined : changeSince(fd, stat);
     if (change !== undefined) remarks.changed(found.member, change);
-    return stat;
   } finally {
     closeSync(fd);
   }

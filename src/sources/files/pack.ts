@@ -3,11 +3,11 @@ import { compileExclude } from './exclude.ts';
 import { HardLinks } from './hard-links.ts';
 import { identitiesOf } from './identity.ts';
 import { readOwnerNames } from './owner-names.ts';
-import { packFile } from './pack-file.ts';
+import { type Describe, packFile } from './pack-file.ts';
 import { PackOutput } from './pack-output.ts';
 import type { RawName } from './raw-name.ts';
 import type { RemarkSink } from './remarks.ts';
-import type { TarEntry, TarEntryType } from './tar-header.ts';
+import type { TarEntryType } from './tar-header.ts';
 import { codeOf, isGone, type PackRoot, type WalkEntry, walkTree } from './walk.ts';
 
 export interface PackOptions {
@@ -37,7 +37,7 @@ export function* packTree(
   const links = new HardLinks();
   const owners = readOwnerNames();
   const filter = { exclude: compileExclude(options.exclude), leaveOut: identitiesOf(options.leaveOut) };
-  const describe = (type: TarEntryType, member: RawName, link: RawName, stat: BigIntStats): TarEntry => ({
+  const describe: Describe = (type, member, link, stat) => ({
     type,
     path: member,
     link,
@@ -55,22 +55,16 @@ export function* packTree(
     for (const found of walkTree(root, filter, remarks)) {
       if (!output.hasRoomForEntry()) yield output.take();
       const { member, stat } = found;
+      if (stat === undefined) {
+        yield* packFile(found, { output, links, describe, remarks });
+        continue;
+      }
       const first = stat.isDirectory() ? undefined : links.meet(stat);
       if (first !== undefined) {
         output.header(describe('Link', member, first.member, first.stat));
         continue;
       }
       const type = typeOf(stat);
-      if (type === 'File') {
-        const archived = yield* packFile(
-          found,
-          output,
-          (opened) => describe(type, member, '', opened),
-          remarks,
-        );
-        if (archived !== undefined) links.archived(archived, member);
-        continue;
-      }
       if (type === undefined) {
         remarks.changed(member, 'socket: not archived');
         continue;
@@ -99,11 +93,9 @@ function readTarget(found: WalkEntry, remarks: RemarkSink): RawName | undefined 
   }
 }
 
-/** Undefined for a socket, which has no meaning without the program that made it. */
+/** Of all but regular files. Undefined for a socket, which has no meaning without the program that made it. */
 function typeOf(stat: BigIntStats): TarEntryType | undefined {
   switch (Number(stat.mode) & constants.S_IFMT) {
-    case constants.S_IFREG:
-      return 'File';
     case constants.S_IFDIR:
       return 'Directory';
     case constants.S_IFLNK:

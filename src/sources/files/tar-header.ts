@@ -33,11 +33,23 @@ const BLOCK = 512;
 const NAME = { at: 0, bytes: 100 };
 const LINK = { at: 157, bytes: 100 };
 const PREFIX = { at: 345, bytes: 155 };
+const SIZE_AT = 124;
+const MTIME_AT = 136;
 const CHECKSUM_AT = 148;
+/** What a field of 12 bytes holds in octal: 8 GiB, and the year 2242. */
+const MAX_OCTAL = 0o77777777777;
+const MAX_SHORT_OCTAL = 0o7777777777;
 const NS_PER_S = 1_000_000_000n;
 
 /** Room that the headers of one entry never exceed: two paths of PATH_MAX (4,096) and their own headers. */
 export const MAX_HEADER_BYTES = 32_768;
+
+/** The block of an entry without its names, size and time: as of most entries before and after it. */
+interface Template {
+  entry: TarEntry;
+  block: Buffer;
+  sum: number;
+}
 
 /**
  * Writes tar headers. Numbers are formatted by the `Header` of the npm package `tar` (octal, or GNU's base-256
@@ -52,6 +64,7 @@ export const MAX_HEADER_BYTES = 32_768;
  */
 export class TarHeaderWriter {
   readonly #header = new Header();
+  readonly #templates = new Map<TarEntryType, Template>();
 
   /** Writes all headers of an entry at `at`; returns where its data begins. */
   write(out: Buffer, at: number, entry: TarEntry): number {
@@ -105,7 +118,7 @@ export class TarHeaderWriter {
     header.mtime = new Date(0);
     header.devmaj = 0;
     header.devmin = 0;
-    this.#encode(out, at, '', name, '');
+    finishBlock(out, at, this.#encode(out, at), '', name, '');
     const end = at + BLOCK + padded(body.length);
     out.write(body, at + BLOCK, 'latin1');
     out.fill(0, at + BLOCK + body.length, end);
@@ -113,6 +126,32 @@ export class TarHeaderWriter {
   }
 
   #writeEntryBlock(out: Buffer, at: number, entry: TarEntry, split: SplitPath): void {
+    const mtime_s = wholeSeconds(entry.mtime_ns);
+    let sum: number;
+    if (entry.size <= MAX_OCTAL && mtime_s >= 0 && mtime_s <= MAX_OCTAL) {
+      const template = this.#templateOf(entry);
+      template.block.copy(out, at);
+      sum =
+        template.sum + writeOctal(out, at + SIZE_AT, entry.size) + writeOctal(out, at + MTIME_AT, mtime_s);
+    } else {
+      sum = this.#encodeNumbers(out, at, entry, entry.size, mtime_s);
+    }
+    finishBlock(out, at, sum, split.prefix, split.name, entry.link);
+  }
+
+  #templateOf(entry: TarEntry): Template {
+    const known = this.#templates.get(entry.type);
+    if (known !== undefined && isAlike(known.entry, entry)) return known;
+    const block = Buffer.alloc(BLOCK);
+    const whole = this.#encodeNumbers(block, 0, entry, 0, 0);
+    // Size and time stand side by side.
+    const sum = whole - sumOf(block, SIZE_AT, CHECKSUM_AT);
+    const template = { entry, block, sum };
+    this.#templates.set(entry.type, template);
+    return template;
+  }
+
+  #encodeNumbers(out: Buffer, at: number, entry: TarEntry, size: number, mtime_s: number): number {
     const header = this.#header;
     header.type = entry.type;
     header.mode = entry.mode & 0o7777;
@@ -120,25 +159,74 @@ export class TarHeaderWriter {
     header.gid = entry.gid;
     header.uname = entry.user;
     header.gname = entry.group;
-    header.size = entry.size;
-    header.mtime = new Date(wholeSeconds(entry.mtime_ns) * 1_000);
+    header.size = size;
+    header.mtime = new Date(mtime_s * 1_000);
     header.devmaj = entry.deviceMajor;
     header.devmin = entry.deviceMinor;
-    this.#encode(out, at, split.prefix, split.name, entry.link);
+    return this.#encode(out, at);
   }
 
-  /** `Header` takes names as text only: it encodes without them, and they and the checksum are added here. */
-  #encode(out: Buffer, at: number, prefix: RawName, name: RawName, link: RawName): void {
+  /** `Header` takes names as text only: it encodes without them. Returns the sum of the block so far. */
+  #encode(out: Buffer, at: number): number {
     out.fill(0, at, at + BLOCK);
     this.#header.encode(out, at);
-    out.write(name, at + NAME.at, NAME.bytes, 'latin1');
-    if (link !== '') out.write(link, at + LINK.at, LINK.bytes, 'latin1');
-    if (prefix !== '') out.write(prefix, at + PREFIX.at, PREFIX.bytes, 'latin1');
     out.fill(0x20, at + CHECKSUM_AT, at + CHECKSUM_AT + 8);
-    let sum = 0;
-    for (let index = at; index < at + BLOCK; index += 1) sum += out[index] ?? 0;
-    out.write(`${sum.toString(8).padStart(6, '0')}\0`, at + CHECKSUM_AT, 7, 'latin1');
+    return sumOf(out, at, at + BLOCK);
   }
+}
+
+/** Adds the names, and then the checksum, to a block with this sum so far. */
+function finishBlock(
+  out: Buffer,
+  at: number,
+  sumSoFar: number,
+  prefix: RawName,
+  name: RawName,
+  link: RawName,
+): void {
+  let sum = sumSoFar + writeName(out, at + NAME.at, NAME.bytes, name);
+  if (link !== '') sum += writeName(out, at + LINK.at, LINK.bytes, link);
+  if (prefix !== '') sum += writeName(out, at + PREFIX.at, PREFIX.bytes, prefix);
+  out.write(`${sum.toString(8).padStart(6, '0')}\0`, at + CHECKSUM_AT, 7, 'latin1');
+}
+
+/** As much of the name as the field takes. Returns the sum of its bytes. */
+function writeName(out: Buffer, at: number, bytes: number, name: RawName): number {
+  return sumOf(out, at, at + out.write(name, at, bytes, 'latin1'));
+}
+
+/** A number as `Header` writes it, over what it wrote for 0 in a field of 12 bytes. Returns the sum of its bytes. */
+function writeOctal(out: Buffer, at: number, value: number): number {
+  const isShort = value <= MAX_SHORT_OCTAL;
+  let left = value;
+  let sum = isShort ? 0x20 : 0;
+  if (isShort) out[at + 10] = 0x20;
+  for (let digits = isShort ? 10 : 11; digits > 0; digits -= 1) {
+    const digit = 0x30 + (left % 8);
+    out[at + digits - 1] = digit;
+    sum += digit;
+    left = Math.floor(left / 8);
+  }
+  return sum;
+}
+
+function sumOf(bytes: Buffer, from: number, to: number): number {
+  let sum = 0;
+  for (let index = from; index < to; index += 1) sum += bytes[index] ?? 0;
+  return sum;
+}
+
+/** Whether two entries of a type differ in nothing but names, size and time. */
+function isAlike(one: TarEntry, other: TarEntry): boolean {
+  return (
+    one.mode === other.mode &&
+    one.uid === other.uid &&
+    one.gid === other.gid &&
+    one.user === other.user &&
+    one.group === other.group &&
+    one.deviceMajor === other.deviceMajor &&
+    one.deviceMinor === other.deviceMinor
+  );
 }
 
 /** `<length> <key>=<value>\n`, where the length counts its own digits. */

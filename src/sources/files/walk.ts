@@ -24,14 +24,22 @@ export interface WalkEntry {
   path: SystemPath;
   /** Without a trailing slash. */
   member: RawName;
-  stat: BigIntStats;
+  /** Undefined for a regular file: what counts are its attributes when it is open. */
+  stat: BigIntStats | undefined;
 }
 
-/** A directory under way: its names, sorted, and how far the walk is. */
+/** An entry as its directory names it. */
+interface Listed {
+  name: RawName;
+  /** False also where the file system does not say what it is. */
+  isFile: boolean;
+}
+
+/** A directory under way: its entries, sorted, and how far the walk is. */
 interface Frame {
   path: RawName;
   member: RawName;
-  names: RawName[];
+  entries: Listed[];
   next: number;
 }
 
@@ -52,32 +60,36 @@ export function* walkTree(
   const topMember: RawName = rawName(root.as);
   yield { path: root.path, member: topMember, stat: statRoot(root.path) };
   const stack: Frame[] = [
-    { path: top, member: topMember, names: listRoot(root.path, topMember, remarks), next: 0 },
+    { path: top, member: topMember, entries: listRoot(root.path, topMember, remarks), next: 0 },
   ];
   for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
-    const name = frame.names[frame.next];
+    const listed = frame.entries[frame.next];
     frame.next += 1;
-    if (name === undefined) {
+    if (listed === undefined) {
       stack.pop();
       continue;
     }
-    const member = `${frame.member}/${name}`;
+    const member = `${frame.member}/${listed.name}`;
     const relative = exclude === undefined ? '' : member.slice(topMember.length + 1);
     if (exclude?.(relative, false) === true) continue;
-    const rawPath = `${frame.path}/${name}`;
+    const rawPath = `${frame.path}/${listed.name}`;
     const path = systemPath(rawPath);
+    if (listed.isFile) {
+      yield { path, member, stat: undefined };
+      continue;
+    }
     const stat = look(path, member, remarks);
     if (stat === undefined) continue;
     if (!stat.isDirectory()) {
-      yield { path, member, stat };
+      yield { path, member, stat: stat.isFile() ? undefined : stat };
       continue;
     }
     if (exclude?.(relative, true) === true || leaveOut.has(identityOf(stat))) continue;
     // Listed before it is yielded: one that has vanished by now is no entry.
-    const names = list(path, member, remarks);
-    if (names === undefined) continue;
+    const entries = list(path, member, remarks);
+    if (entries === undefined) continue;
     yield { path, member, stat };
-    stack.push({ path: rawPath, member, names, next: 0 });
+    stack.push({ path: rawPath, member, entries, next: 0 });
   }
 }
 
@@ -129,10 +141,10 @@ function statRoot(path: string): BigIntStats {
   return stat;
 }
 
-function listRoot(path: string, member: RawName, remarks: RemarkSink): RawName[] {
-  const names = list(path, member, remarks);
-  if (names === undefined) throw rootMissing(path);
-  return names;
+function listRoot(path: string, member: RawName, remarks: RemarkSink): Listed[] {
+  const entries = list(path, member, remarks);
+  if (entries === undefined) throw rootMissing(path);
+  return entries;
 }
 
 function look(path: SystemPath, member: RawName, remarks: RemarkSink): BigIntStats | undefined {
@@ -147,10 +159,9 @@ function look(path: SystemPath, member: RawName, remarks: RemarkSink): BigIntSta
 }
 
 /** Undefined when the directory is gone; empty, with a remark, when it cannot be listed. */
-function list(path: SystemPath, member: RawName, remarks: RemarkSink): RawName[] | undefined {
+function list(path: SystemPath, member: RawName, remarks: RemarkSink): Listed[] | undefined {
   try {
-    // In latin1 the default order, by code units, is the order of the bytes.
-    return readdirSync(path, { encoding: 'latin1' }).sort();
+    return readEntries(path).sort(byName);
   } catch (error) {
     const code = codeOf(error);
     if (isGone(code)) {
@@ -160,4 +171,21 @@ function list(path: SystemPath, member: RawName, remarks: RemarkSink): RawName[]
     remarks.incomplete(member, `unreadable directory: ${code}`);
     return [];
   }
+}
+
+function readEntries(path: SystemPath): Listed[] {
+  try {
+    return readdirSync(path, { encoding: 'latin1', withFileTypes: true }).map((entry) => ({
+      name: entry.name,
+      isFile: entry.isFile(),
+    }));
+  } catch {
+    // Where the file system does not say what an entry is, Node looks at each, and fails with one that has vanished.
+    return readdirSync(path, { encoding: 'latin1' }).map((name) => ({ name, isFile: false }));
+  }
+}
+
+/** In latin1 the order by code units is the order of the bytes. */
+function byName(one: Listed, other: Listed): number {
+  return one.name < other.name ? -1 : 1;
 }

@@ -150,6 +150,19 @@ describe('owners', () => {
     ]);
   });
 
+  test('are those of each entry, whoever had the entry before it', () => {
+    const names = ['ann', 'anna', 'ann', 'bob', '', 'bob', 'n'.repeat(32), 'n'.repeat(31)];
+    const blocks = names.map((name) =>
+      block('0', 'file', '', (header) => {
+        header.write(name, 265, 'latin1');
+        header.write(name.toUpperCase(), 297, 'latin1');
+      }),
+    );
+    expect(read(...blocks).map(({ uname, gname }) => `${uname} ${gname}`)).toEqual(
+      names.map((name) => `${name} ${name.toUpperCase()}`),
+    );
+  });
+
   test('have names in the old GNU format, and none before it', () => {
     const formats = ['ustar  \0', '\0\0\0\0\0\0\0\0'].map((magic) =>
       block('0', 'file', '', (header) => {

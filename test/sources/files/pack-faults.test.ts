@@ -209,6 +209,34 @@ test('Files vanishing or changing while tar reads: a directory that vanishes bet
   });
 });
 
+/** A file system whose directories do not say what their entries are: Node asks for each. */
+function hideTypes(): void {
+  const readdirSync = realFs.readdirSync;
+  vi.spyOn(realFs, 'readdirSync').mockImplementation(((path: string, options: { encoding: 'latin1' }) => {
+    if ('withFileTypes' in options) realFs.lstatSync(join(path, 'vanished between the two'));
+    return readdirSync(path, options);
+  }) as typeof realFs.readdirSync);
+  syncBuiltinESMExports();
+}
+
+test('where directories do not say what their entries are, each is looked at', () => {
+  make({ a: 'a file', b: 'another' });
+  fs.mkdirSync(at('directory'));
+  fs.writeFileSync(at('directory/c'), 'below');
+  fs.linkSync(at('a'), at('hard link'));
+  fs.symlinkSync('a', at('symbolic link'));
+  execFileSync('mkfifo', [at('pipe')]);
+  const options = { roots: [{ path: join(home.path, 'top'), as: 'top' }], exclude: [], leaveOut: [] };
+  const remarks = new RemarkCollector();
+  const expected = Buffer.concat([...packTree(options, remarks, newChunk)]);
+  hideTypes();
+  const archive = Buffer.concat([...packTree(options, remarks, newChunk)]);
+  healMocks();
+  expect(archive.equals(expected)).toBe(true);
+  expect(tar(['-tf', '-'], archive).split('\n')).toContain('top/directory/c');
+  expect(remarks.collected()).toEqual({ changed: [], incomplete: [] });
+});
+
 describe('a failing disk', () => {
   /** Reads of the files of this size fail, from the given one on. */
   function failReads(fromRead: number, size: number): void {

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
+import { Header } from 'tar/header';
 import { describe, expect, test } from 'vitest';
 import { type TarEntry as ReadEntry, TarReader } from '../../../src/formats/tar/tar-reader.ts';
 import { MAX_HEADER_BYTES, type TarEntry, TarHeaderWriter } from '../../../src/sources/files/tar-header.ts';
@@ -136,4 +137,79 @@ test('whole seconds are rounded towards the past, whatever the time', () => {
       },
     ),
   );
+});
+
+/** What the `Header` of the npm package makes of an entry, whose path and link it can write. */
+function byHeader({ type, path, link, mode, user, group, mtime_ns, ...entry }: TarEntry): Buffer {
+  const header = new Header();
+  header.type = type;
+  header.path = type === 'Directory' ? `${path}/` : path;
+  header.linkpath = link;
+  header.mode = mode & 0o7777;
+  header.uid = entry.uid;
+  header.gid = entry.gid;
+  header.uname = user;
+  header.gname = group;
+  header.size = entry.size;
+  header.mtime = new Date(Number(mtime_ns / 1_000_000_000n) * 1_000);
+  header.devmaj = entry.deviceMajor;
+  header.devmin = entry.deviceMinor;
+  const block = Buffer.alloc(512);
+  header.encode(block);
+  return block;
+}
+
+/** The checksum stands in it in one of several usual ways: the reader compares it with the block. */
+function withoutChecksum(block: Buffer): string {
+  return block.toString('latin1', 0, 148) + block.toString('latin1', 156);
+}
+
+test('entries one after another are what the package makes of each: size, time and attributes', () => {
+  const number = (most: number, ...edges: number[]) =>
+    fc.oneof(fc.integer({ min: 0, max: most }), fc.constantFrom(0, most, ...edges));
+  const entry: fc.Arbitrary<TarEntry> = fc.record({
+    type: fc.constantFrom('File', 'File', 'Directory', 'SymbolicLink', 'CharacterDevice'),
+    path: fc.stringMatching(/^[a-z]{1,99}$/),
+    link: fc.constantFrom('', 'a/target'),
+    mode: fc.constantFrom(0o100644, 0o100755, 0o104755, 0),
+    uid: number(0o7777777, 1_000),
+    gid: fc.constantFrom(0, 50, 5_000_000),
+    user: fc.constantFrom('root', '', 'backup'),
+    group: fc.constantFrom('root', '', 'staff'),
+    size: number(2 ** 34, 8 ** 10 - 1, 8 ** 10, 8 ** 11 - 1, 8 ** 11),
+    mtime_ns: number(8_640_000_000_000, 8 ** 10 - 1, 8 ** 10, 8 ** 11 - 1, 8 ** 11).map(
+      (seconds) => BigInt(seconds) * 1_000_000_000n,
+    ),
+    deviceMajor: fc.constantFrom(0, 8),
+    deviceMinor: fc.constantFrom(0, 1),
+  });
+  fc.assert(
+    fc.property(fc.array(entry, { minLength: 1, maxLength: 12 }), (entries) => {
+      const writer = new TarHeaderWriter();
+      for (const each of entries) {
+        const out = Buffer.alloc(MAX_HEADER_BYTES, 0xaa);
+        const block = out.subarray(0, writer.write(out, 0, each));
+        expect(withoutChecksum(block)).toBe(withoutChecksum(byHeader(each)));
+        expect(readBack(block)?.path.toString('latin1')).toBe(each.path);
+      }
+    }),
+  );
+});
+
+test.each([
+  { mode: 0o100755 },
+  { uid: 1 },
+  { gid: 1 },
+  { user: 'somebody' },
+  { group: 'staff' },
+  { deviceMajor: 8 },
+  { deviceMinor: 1 },
+  { type: 'SymbolicLink' as const },
+])('an entry that differs from the one before it in one attribute has its own: %j', (change) => {
+  const writer = new TarHeaderWriter();
+  for (const entry of [ENTRY, { ...ENTRY, ...change }, ENTRY]) {
+    const out = Buffer.alloc(MAX_HEADER_BYTES);
+    const block = out.subarray(0, writer.write(out, 0, entry));
+    expect(withoutChecksum(block)).toBe(withoutChecksum(byHeader(entry)));
+  }
 });
