@@ -158,7 +158,7 @@ describe('owners', () => {
         header.write(name.toUpperCase(), 297, 'latin1');
       }),
     );
-    expect(read(...blocks).map(({ uname, gname }) => `${uname} ${gname}`)).toEqual(
+    expect(read(...blocks).map(({ uname, gname }) => [uname, gname].join(' '))).toEqual(
       names.map((name) => `${name} ${name.toUpperCase()}`),
     );
   });
