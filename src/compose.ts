@@ -74,7 +74,8 @@ export async function composeApp(
     openCodec: createCodec,
     openInspector: (archive, stop) => inspectors.open(archive, stop),
     openSurveyor: inspectors.openSurveyor,
-    restoring,
+    version: VERSION,
+    openRestoring: async () => restoring.open(),
     openLister: (onEntry, { digests }) => new TarTreeLister({ onEntry, digests }),
   };
   return {

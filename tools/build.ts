@@ -11,15 +11,20 @@ const ROOT = join(import.meta.dirname, '..');
 
 const NOTHING = '\0nothing';
 /**
- * commander asks for `node:child_process` as soon as it is loaded, for subcommands that are programs of their own.
- * cofre has none, and loading it takes Node longer than loading commander.
+ * What packages ask for as soon as they are loaded, and never use here. commander wants child processes for subcommands
+ * that are programs of their own, of which there are none: loading them takes Node longer than loading commander.
+ * prom-client wants the spans of a tracer for exemplars, which nothing here has.
  */
-const COMMANDER_ALONE: Plugin = {
-  name: 'commander-without-child-processes',
-  resolveId: (id, importer) =>
-    id === 'node:child_process' && importer?.includes('/node_modules/commander/') === true
-      ? NOTHING
-      : undefined,
+const UNUSED: ReadonlyMap<string, string> = new Map([
+  ['node:child_process', 'commander'],
+  ['@opentelemetry/api', 'prom-client'],
+]);
+const WITHOUT_UNUSED: Plugin = {
+  name: 'without-unused',
+  resolveId: (id, importer = '') => {
+    const asking = UNUSED.get(id);
+    return asking !== undefined && importer.includes(`/node_modules/${asking}/`) ? NOTHING : undefined;
+  },
   load: (id) => (id === NOTHING ? 'module.exports = {};' : undefined),
 };
 
@@ -28,7 +33,7 @@ export async function buildProgram(directory: string): Promise<OutputChunk[]> {
   await using bundle = await rolldown({
     cwd: ROOT,
     platform: 'node',
-    plugins: [COMMANDER_ALONE],
+    plugins: [WITHOUT_UNUSED],
     input: {
       main: 'src/main.ts',
       // Started by path, from beside whichever chunk starts it.

@@ -19,5 +19,8 @@ export interface EngineContext {
   readonly openInspector: OpenInspector;
   readonly openSurveyor: OpenSurveyor;
   readonly openLister: OpenLister;
-  readonly restoring: RestoreAdapters;
+  /** Of cofre. */
+  readonly version: string;
+  /** Loads what only restores and drills need. */
+  readonly openRestoring: () => Promise<RestoreAdapters>;
 }

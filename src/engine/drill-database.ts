@@ -21,7 +21,7 @@ import {
 } from './drill-finding.ts';
 import { elapsedSince } from './elapsed.ts';
 import { drillGlobals } from './drill-globals.ts';
-import type { DumpSelection } from './restore-adapters.ts';
+import type { DumpSelection, RestoreAdapters } from './restore-adapters.ts';
 import { describeSome, plural } from '../domain/plural.ts';
 import { printable } from '../domain/printable.ts';
 import { majorOf } from '../domain/server-version.ts';
@@ -43,11 +43,13 @@ export async function drillDatabase(
   onProgress: OnDrillProgress,
 ): Promise<DrillFinding> {
   if (isGlobalsSource(manifest.source)) return await drillGlobals(context, manifest, signal, onProgress);
-  return await new DatabaseDrill(context, manifest, signal, onProgress).run();
+  const restoring = await context.openRestoring();
+  return await new DatabaseDrill(context, restoring, manifest, signal, onProgress).run();
 }
 
 class DatabaseDrill {
   readonly #context: EngineContext;
+  readonly #restoring: RestoreAdapters;
   readonly #manifest: Manifest;
   readonly #signal: AbortSignal;
   readonly #onProgress: OnDrillProgress;
@@ -56,13 +58,20 @@ class DatabaseDrill {
   /** Of the restore. */
   #remarks: readonly string[] = [];
 
-  constructor(context: EngineContext, manifest: Manifest, signal: AbortSignal, onProgress: OnDrillProgress) {
+  constructor(
+    context: EngineContext,
+    restoring: RestoreAdapters,
+    manifest: Manifest,
+    signal: AbortSignal,
+    onProgress: OnDrillProgress,
+  ) {
     this.#context = context;
+    this.#restoring = restoring;
     this.#manifest = manifest;
     this.#signal = signal;
     this.#onProgress = onProgress;
     this.#startedAt = context.clock.now();
-    this.#versions = { cofre: context.restoring.version };
+    this.#versions = { cofre: context.version };
   }
 
   async run(): Promise<DrillFinding> {
@@ -73,7 +82,7 @@ class DatabaseDrill {
     this.#onProgress({ step: 'prepare', bytes: 0 });
     const { locale, raw_size } = this.#manifest;
     const wish = { major: this.#major(archive), locale, needs: archive.needs, raw_size };
-    const opened = await this.#context.restoring.openScratch(wish, this.#signal);
+    const opened = await this.#restoring.openScratch(wish, this.#signal);
     return await thrownAway(this.#context, opened, async (scratch) => {
       this.#versions.server = scratch.server_version;
       const fault = await this.#restore(archive, scratch);
@@ -86,7 +95,7 @@ class DatabaseDrill {
   /** A finding when it does not restore. */
   async #restore(archive: DumpSurvey, scratch: ScratchDatabase): Promise<DrillFinding | undefined> {
     const { format, raw_size, tool_version } = this.#manifest;
-    const target = this.#context.restoring.openDatabase(scratch, { scratch: true });
+    const target = this.#restoring.openDatabase(scratch, { scratch: true });
     const raw = this.#raw(tellingStep(this.#onProgress, 'restore', raw_size));
     try {
       this.#remarks = await target.restore(
@@ -143,7 +152,7 @@ class DatabaseDrill {
   async #dumpAgain({ schemas }: DumpSurvey, { url, binDir }: ScratchDatabase): Promise<DumpSurvey> {
     const { format, raw_size } = this.#manifest;
     if (format === 'tar') throw new BackupError('INTERNAL', 'an archive of a database is no tree of files');
-    const source = this.#context.restoring.openDump({ url, binDir }, format, selectionOf(schemas));
+    const source = this.#restoring.openDump({ url, binDir }, format, selectionOf(schemas));
     const capture = await source.capture(this.#signal);
     const archive = {
       format: source.format,

@@ -26,11 +26,12 @@ export async function drillFiles(
   onProgress: OnDrillProgress,
 ): Promise<DrillFinding> {
   const { contents, raw_size, size } = manifest;
-  const { restoring, clock } = context;
+  const { clock, version } = context;
   if (!isFilesContents(contents)) throw new BackupError('INTERNAL', 'the archive holds no files');
-  const versions = { cofre: restoring.version };
+  const versions = { cofre: version };
   const startedAt = clock.now();
 
+  const restoring = await context.openRestoring();
   const examiner = restoring.openExaminer(EVERYTHING);
   const examined = await examineTree(
     context,

@@ -32,18 +32,19 @@ export async function drillGlobals(
 ): Promise<DrillFinding> {
   const { raw_size, size, server_version, source } = manifest;
   const startedAt = context.clock.now();
-  const versions: Record<string, string> = { cofre: context.restoring.version };
+  const versions: Record<string, string> = { cofre: context.version };
 
   const verified = await surveyVerified(context, manifest, signal, tellingStep(onProgress, 'verify', size));
   if (!verified.ok) return { verdict: 'failed', detail: notAsRecorded(verified.detail), versions };
   onProgress({ step: 'prepare', bytes: 0 });
   // Roles belong to a whole server: never to one that somebody uses.
   const wish = { major: majorOf(server_version), needs: NO_NEEDS, raw_size };
-  await using scratch = await context.restoring.openScratchCluster(wish, signal);
+  const restoring = await context.openRestoring();
+  await using scratch = await restoring.openScratchCluster(wish, signal);
   versions.server = scratch.server_version;
   try {
     const raw = rawBytes(context, manifest, signal, tellingStep(onProgress, 'restore', raw_size));
-    await context.restoring.openDatabase(scratch, { scratch: true }).applyGlobals(raw, signal);
+    await restoring.openDatabase(scratch, { scratch: true }).applyGlobals(raw, signal);
   } catch (error) {
     const fault = toBackupError(error);
     if (!isOfArchive(fault) || scratch.lastWords?.() !== undefined) throw fault;
@@ -51,7 +52,7 @@ export async function drillGlobals(
   }
   const recovery_ms = elapsedSince(context.clock, startedAt);
   onProgress({ step: 'compare', bytes: 0 });
-  const capture = await context.restoring.openGlobals(scratch).capture(signal);
+  const capture = await restoring.openGlobals(scratch).capture(signal);
   const restored = await surveyDump(
     context,
     capture.stream,

@@ -113,10 +113,9 @@ function unproven(context: EngineContext, scope: Scope, fault: BackupError): Dri
   if (endsDrill(fault)) throw fault;
   // What a machine lacks is an answer; anything else is a fault that somebody should look at.
   if (fault.code !== 'NOT_PROVABLE') context.events.failed('drill', scope, fault);
-  const { version } = context.restoring;
   // What to do about it is half of the answer.
   const detail = fault.hint === undefined ? fault.message : `${fault.message}. ${fault.hint}`;
-  return { verdict: 'not provable here', detail, versions: { cofre: version } };
+  return { verdict: 'not provable here', detail, versions: { cofre: context.version } };
 }
 
 /** Returns the detail, with a remark where it could not be recorded. */

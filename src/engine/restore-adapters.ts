@@ -34,8 +34,6 @@ export interface OpenDatabaseOptions {
 
 /** What restores and drills work with beside the rest of the context. */
 export interface RestoreAdapters {
-  /** Of cofre. */
-  readonly version: string;
   openDatabase(place: DatabasePlace, options: OpenDatabaseOptions): DatabaseTarget;
   /** @param protectedPaths directories that nothing is restored into, whatever leads there. */
   openDirectory(path: string, protectedPaths?: readonly string[]): FilesTarget;

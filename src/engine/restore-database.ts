@@ -1,7 +1,7 @@
 import { isGlobalsSource } from '../domain/archive-name.ts';
 import type { DumpNeeds, DumpSchemas, DumpSurvey } from '../domain/dump-survey.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
-import { type Contents, isFilesContents, type Manifest, type TableContents } from '../domain/manifest.ts';
+import { type Manifest, type TableContents } from '../domain/manifest.ts';
 import type { DatabaseTarget, DatabaseTargetState } from '../domain/restore-ports.ts';
 import { describeSome, plural } from '../domain/plural.ts';
 import { printable, tableLabel } from '../domain/printable.ts';
@@ -9,6 +9,7 @@ import { majorOf } from '../domain/server-version.ts';
 import { formatSize } from '../domain/size.ts';
 import { rawBytes } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
+import { addsTo, chosenParts, chosenTables } from './chosen-parts.ts';
 import { elapsedSince } from './elapsed.ts';
 import { globalsFor } from './globals.ts';
 import type { DatabaseRestoreFlags, RestoreReport, RestoreRequest } from './restore-request.ts';
@@ -22,7 +23,9 @@ export async function restoreDatabase(
   request: RestoreRequest,
   signal: AbortSignal,
 ): Promise<RestoreReport> {
-  return await new DatabaseRestore(context, manifest, request, signal).run();
+  const restoring = await context.openRestoring();
+  const target = restoring.openDatabase({ url: request.to }, { scratch: false });
+  return await new DatabaseRestore(context, target, manifest, request, signal).run();
 }
 
 interface Prepared {
@@ -42,13 +45,19 @@ class DatabaseRestore {
   readonly #startedAt: Date;
   readonly #steps: string[] = [];
 
-  constructor(context: EngineContext, manifest: Manifest, request: RestoreRequest, signal: AbortSignal) {
+  constructor(
+    context: EngineContext,
+    target: DatabaseTarget,
+    manifest: Manifest,
+    request: RestoreRequest,
+    signal: AbortSignal,
+  ) {
     this.#context = context;
     this.#manifest = manifest;
     this.#request = request;
     this.#flags = request.database;
     this.#signal = signal;
-    this.#target = context.restoring.openDatabase({ url: request.to }, { scratch: false });
+    this.#target = target;
     this.#startedAt = context.clock.now();
   }
 
@@ -247,29 +256,6 @@ class DatabaseRestore {
   #progress(step: 'verify' | 'globals' | 'restore' | 'compare', bytes: number, total_bytes?: number): void {
     this.#request.onProgress?.({ step, bytes, ...(total_bytes === undefined ? {} : { total_bytes }) });
   }
-}
-
-/** Whether a part of the archive goes beside what the database holds. */
-function addsTo(
-  { occupants }: DatabaseTargetState,
-  { clean, schemas, tables }: DatabaseRestoreFlags,
-): boolean {
-  return occupants.length > 0 && !clean && (schemas.length > 0 || tables.length > 0);
-}
-
-/** For people, what was chosen of the archive; empty: all of it. */
-function chosenParts({ schemas, tables }: DatabaseRestoreFlags): string {
-  const parts = [...schemas.map((name) => `schema ${name}`), ...tables.map((name) => `table ${name}`)];
-  return printable(parts.join(', '));
-}
-
-/** Those that pg_restore was told to restore. */
-function chosenTables(contents: Contents, { schemas, tables }: DatabaseRestoreFlags): TableContents[] {
-  if (isFilesContents(contents)) return [];
-  return contents.tables.filter(
-    ({ schema, name }) =>
-      (schemas.length === 0 || schemas.includes(schema)) && (tables.length === 0 || tables.includes(name)),
-  );
 }
 
 /** Roles and tablespaces are the server's: no failure of the restore takes them back. */

@@ -26,7 +26,8 @@ export async function restoreFiles(
   const { filename, size, raw_size } = manifest;
   const { files: options, dryRun, onProgress } = request;
   const startedAt = context.clock.now();
-  const target = context.restoring.openDirectory(request.to, context.location.directories);
+  const restoring = await context.openRestoring();
+  const target = restoring.openDirectory(request.to, context.location.directories);
   const { state, plan } = await beforeTouching(signal, async () => {
     const found = await target.look();
     refuseOccupiedDirectory(found, options);

@@ -59,10 +59,11 @@ export async function restore(
 }
 
 async function describeTarget(
-  { restoring }: EngineContext,
+  { openRestoring }: EngineContext,
   { type }: Manifest,
   { to }: RestoreRequest,
 ): Promise<string> {
+  const restoring = await openRestoring();
   if (type === 'files') return restoring.openDirectory(to).path;
   return await restoring.openDatabase({ url: to }, { scratch: false }).describe();
 }
@@ -79,9 +80,9 @@ function differenceError({ filename, target, differences }: RestoreReport): Back
   );
 }
 
-async function sweptDirectories({ restoring }: EngineContext, signal: AbortSignal): Promise<string[]> {
+async function sweptDirectories({ openRestoring }: EngineContext, signal: AbortSignal): Promise<string[]> {
   try {
-    return await restoring.sweepScratchDirectories(signal);
+    return await (await openRestoring()).sweepScratchDirectories(signal);
   } catch {
     // What is in the way of a restore is said by the restore.
     return [];

@@ -56,12 +56,13 @@ export async function sweepScratch(
   actor: string,
   signal: AbortSignal,
 ): Promise<void> {
-  await unlessInTheWay(context, { actor }, 'drill', signal, () => context.restoring.sweepScratch(signal));
+  const sweep = async () => (await context.openRestoring()).sweepScratch(signal);
+  await unlessInTheWay(context, { actor }, 'drill', signal, sweep);
 }
 
 /** The same on this machine only, before a dump that is staged there takes the room. */
 export async function sweepStaging(context: EngineContext, scope: Scope, signal: AbortSignal): Promise<void> {
-  const sweep = () => context.restoring.sweepScratchDirectories(signal);
+  const sweep = async () => (await context.openRestoring()).sweepScratchDirectories(signal);
   await unlessInTheWay(context, scope, 'capture', signal, sweep);
 }
 

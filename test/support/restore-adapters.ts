@@ -6,7 +6,6 @@ export function restoreAdapters(given: Partial<RestoreAdapters> = {}): RestoreAd
     throw new Error(`this test has no ${name}`);
   };
   return {
-    version: '0.0.0-test',
     openDatabase: absent('openDatabase'),
     openDirectory: absent('openDirectory'),
     openExaminer: absent('openExaminer'),

@@ -77,7 +77,8 @@ export async function openTestLocation(options: TestLocationOptions = {}): Promi
     openCodec: createCodec,
     openInspector: options.openInspector ?? openInspector,
     openSurveyor: async (_archive, ofRows) => new PlainDumpSurveyor(ofRows),
-    restoring: restoreAdapters(options.restoring),
+    version: '0.0.0-test',
+    openRestoring: async () => restoreAdapters(options.restoring),
     openLister: (onEntry, { digests }) => new TarTreeLister({ onEntry, digests }),
   };
   const metric = async (name: string, labels: Record<string, string> = {}) => {

@@ -111,6 +111,17 @@ describe('the bundle', () => {
     },
   );
 
+  test('loads for a backup of files no client of a database, and nothing that only restores need', () => {
+    const loaded = chunksLoadedBy(['backup', 'files']);
+    const packages = ['bintrees', 'commander', 'croner', 'dotenv', 'pino', 'prom-client', 'tdigest', 'zod'];
+    expect(packagesOf(loaded)).toEqual(expect.arrayContaining(packages));
+    expect(packagesOf(loaded)).not.toContain('pg');
+    expect(packagesOf(loaded)).not.toContain('@opentelemetry/api');
+    const sources = loaded.flatMap(({ moduleIds }) => moduleIds);
+    expect(sources.some((path) => path.includes('/src/sources/'))).toBe(true);
+    expect(sources.filter((path) => path.includes('/src/targets/'))).toEqual([]);
+  });
+
   test('loads of zod what validates, and what makes a JSON schema only for that', () => {
     const zodOf = (args: readonly string[]) =>
       chunksLoadedBy(args)
