@@ -1,29 +1,41 @@
 import type { ByteStream } from '../domain/ports.ts';
 
-/**
- * The same bytes in blocks of `bytes`, only the last one shorter and none empty. They are copied into `count` pieces
- * of memory in turn: a block is written over when `count` further ones have been asked for, not before.
- * @param assertWanted is called as soon as there are bytes for a block, and throws when nobody wants it any more: the
- * rest of a block may be long in coming.
- */
+/** What an input is cut into. */
+export interface BlockSize {
+  bytes: number;
+  /** Bytes of the first block, of which each further one has twice as many until that is `bytes`. Default: `bytes`. */
+  first?: number;
+}
+
+export interface BlockOptions extends BlockSize {
+  /** In so many pieces of memory in turn: a block is written over when as many further ones have been asked for. */
+  count: number;
+  /**
+   * Called as soon as there are bytes for a block; throws when nobody wants it any more: the rest of a block may be
+   * long in coming.
+   */
+  assertWanted?: () => void;
+}
+
+/** The same bytes, copied, in blocks of the same size, of which the last one may be shorter and none is empty. */
 export async function* blocksOf(
   input: ByteStream,
-  bytes: number,
-  count: number,
-  assertWanted: () => void = () => undefined,
+  { bytes, first = bytes, count, assertWanted = () => undefined }: BlockOptions,
 ): AsyncGenerator<Buffer, void, undefined> {
   const ring: Buffer[] = [];
   let turn = 0;
   let filled = 0;
+  let wanted = first;
   const current = () => (ring[turn] ??= Buffer.allocUnsafeSlow(bytes));
   for await (const chunk of input) {
     if (chunk.length > 0) assertWanted();
     for (let at = 0; at < chunk.length; ) {
-      const block = current();
-      const copied = chunk.copy(block, filled, at);
+      const copied = chunk.copy(current(), filled, at, at + Math.min(chunk.length - at, wanted - filled));
       at += copied;
       filled += copied;
-      if (filled < bytes) continue;
+      if (filled < wanted) continue;
+      const block = current().subarray(0, filled);
+      wanted = Math.min(bytes, wanted * 2);
       filled = 0;
       turn = (turn + 1) % count;
       yield block;

@@ -28,13 +28,13 @@ export function createCodec(
     case 'zstd':
       return {
         encode: (input) => {
-          const { transform, block_bytes } = zstdCompressor({
+          const { transform, blocks } = zstdCompressor({
             level: level ?? DEFAULT_LEVELS.zstd,
             longDistance: longDistance === true,
             content,
             buffers: BUFFERED,
           });
-          return through(input, transform, block_bytes);
+          return through(input, transform, blocks);
         },
         decode: (input) => throughDecoder(input, createZstdDecompress(BUFFERED), type),
       };

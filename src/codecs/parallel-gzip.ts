@@ -33,7 +33,7 @@ export async function* parallelGzip(
   let bytes = 0;
   let dictionary: Buffer | undefined;
   try {
-    for await (const block of blocksOf(input, BLOCK_BYTES, UNDER_WAY + 2)) {
+    for await (const block of blocksOf(input, { bytes: BLOCK_BYTES, count: UNDER_WAY + 2 })) {
       const deflated = deflateBlock(block, level, dictionary);
       // Whoever awaits it later sees the rejection; until then it must not count as unhandled.
       deflated.catch(() => undefined);

@@ -1,7 +1,7 @@
 import type { Transform } from 'node:stream';
 import { BackupError } from '../domain/errors.ts';
 import type { ByteStream } from '../domain/ports.ts';
-import { blocksOf } from './blocks.ts';
+import { type BlockSize, blocksOf } from './blocks.ts';
 
 /** What a decoder is given at once. */
 const DECODER_BLOCK_BYTES = 1024 * 1024;
@@ -17,18 +17,18 @@ const INPUT_GRACE_MS = 200;
  * The input is read ahead. When the iteration ends early, the input has been closed by the time that settles, but for
  * one that is stalled: that is closed when it gives its next chunk, or fails, and whoever opened it can see to that.
  * Of an iteration that waits for a stalled input, `return` waits with it, as of every generator.
- * @param block_bytes What the transform is given at once. Between two blocks its thread waits until this one has time
- * to hand the next over, so there should not be many.
+ * @param size What the transform is given at once. Between two blocks its thread waits until this one has time to hand
+ * the next over, so there should not be many.
  */
 export async function* through(
   input: ByteStream,
   transform: Transform,
-  block_bytes: number,
+  size: BlockSize,
 ): AsyncGenerator<Buffer, void, undefined> {
   // Behind the end of what a decoder reads, nobody listens any more to what it says of the bytes that follow: it is told
   // by the write that brought them.
   transform.on('error', () => undefined);
-  const fed = feed(input, transform, block_bytes);
+  const fed = feed(input, transform, size);
   fed.catch((error: Error) => transform.destroy(error));
   try {
     for await (const chunk of transform) yield chunk as Buffer;
@@ -56,10 +56,11 @@ async function settled(promise: Promise<unknown>, most_ms: number): Promise<void
  * is still queued, Node's zstd closes the frame with that chunk and then writes a second, empty one, which its own
  * decoder (24.x) refuses when a chunk ends within it.
  */
-async function feed(input: ByteStream, transform: Transform, block_bytes: number): Promise<void> {
+async function feed(input: ByteStream, transform: Transform, size: BlockSize): Promise<void> {
   const writing = new Writing(transform);
   const underWay: Promise<void>[] = [];
-  for await (const block of blocksOf(input, block_bytes, BLOCKS, () => writing.assertOpen())) {
+  const assertWanted = () => writing.assertOpen();
+  for await (const block of blocksOf(input, { ...size, count: BLOCKS, assertWanted })) {
     underWay.push(writing.write(block));
     // The memory of this one is filled next.
     if (underWay.length === BLOCKS) await underWay.shift();
@@ -115,7 +116,7 @@ export async function* throughDecoder(
   format: string,
 ): AsyncGenerator<Buffer, void, undefined> {
   try {
-    yield* through(input, transform, DECODER_BLOCK_BYTES);
+    yield* through(input, transform, { bytes: DECODER_BLOCK_BYTES });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (!/^(Z_|ZSTD_|ERR_)/.test(code ?? '')) throw error;

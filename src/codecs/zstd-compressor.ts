@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { constants, createZstdCompress } from 'node:zlib';
 import { DEFAULT_LEVELS } from '../domain/compression-levels.ts';
 import type { CodecOptions } from '../domain/ports.ts';
+import type { BlockSize } from './blocks.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** As many as keep up with what a program writes or a disk reads. */
@@ -40,7 +41,7 @@ export interface ZstdOptions {
 /** A transform, and what it should be given at once. */
 export interface Compressor {
   transform: Transform;
-  block_bytes: number;
+  blocks: BlockSize;
 }
 
 /**
@@ -66,7 +67,7 @@ export function zstdCompressor(
   } else if (content === 'database' && level === DEFAULT_LEVELS.zstd) {
     Object.assign(params, DUMP_PARAMS);
   }
-  const inOneThread = () => ({ transform: create({ ...buffers, params }), block_bytes: MEBIBYTE });
+  const inOneThread = () => ({ transform: create({ ...buffers, params }), blocks: { bytes: MEBIBYTE } });
   if (longDistance || workers < 2) return inOneThread();
   const shared = {
     ...params,
@@ -80,7 +81,8 @@ export function zstdCompressor(
   try {
     return {
       transform: create({ ...buffers, params: shared, flush }),
-      block_bytes: JOBS_AT_ONCE * JOB_BYTES,
+      // So that it has begun by the time that the first whole block is there.
+      blocks: { bytes: JOBS_AT_ONCE * JOB_BYTES, first: JOB_BYTES },
     };
   } catch (error) {
     // What libzstd says of a parameter that it was built without.

@@ -10,13 +10,13 @@ import { waitFor } from '../support/wait-for.ts';
 const MEBIBYTE = 1024 * 1024;
 const BLOCK_BYTES = 1_000;
 
-/** Gives what a block of zstd is made of, then nothing until it is told to go on. */
+/** Gives what the first block of zstd is made of, then nothing until it is told to go on. */
 function stalling() {
   const { promise: going, resolve: goOn } = Promise.withResolvers<void>();
   const seen = { isClosed: false };
   const stream = async function* () {
     try {
-      for (let count = 0; count < 8; count += 1) yield Buffer.alloc(MEBIBYTE, 'a row\n');
+      for (let count = 0; count < 2; count += 1) yield Buffer.alloc(MEBIBYTE, 'a row\n');
       await going;
       for (;;) yield Buffer.from('the next row\n');
     } finally {
@@ -43,7 +43,7 @@ test('a transform that fails is told at once, whatever the source does', async (
   const { stream, goOn, seen } = stalling();
   const transform = new PassThrough();
   const drained = (async () => {
-    for await (const chunk of through(stream(), transform, MEBIBYTE)) {
+    for await (const chunk of through(stream(), transform, { bytes: MEBIBYTE })) {
       if (chunk.length > 0) setImmediate(() => transform.destroy(new Error('out of memory')));
     }
   })();
@@ -56,7 +56,7 @@ test('a source that gives little at a time is closed before the iteration has se
   let isClosed = false;
   const trickle = async function* () {
     try {
-      for (let count = 0; count < 8; count += 1) yield Buffer.alloc(MEBIBYTE, 'a row\n');
+      for (let count = 0; count < 2; count += 1) yield Buffer.alloc(MEBIBYTE, 'a row\n');
       for (;;) {
         // Much sooner than the grace of an input that gives nothing, and far too seldom to fill a block within it.
         await sleep(10);
@@ -87,7 +87,7 @@ test.each([333, BLOCK_BYTES, 7 * BLOCK_BYTES])(
   'a transform that is late finds each block as it was, in chunks of %i bytes',
   async (bytes) => {
     const data = noise(40 * BLOCK_BYTES + 17);
-    const passed = await collected(through(reusing(piecesOf(data, bytes)), late(), BLOCK_BYTES));
+    const passed = await collected(through(reusing(piecesOf(data, bytes)), late(), { bytes: BLOCK_BYTES }));
     expect(passed.equals(data)).toBe(true);
   },
 );

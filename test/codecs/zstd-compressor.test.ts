@@ -90,8 +90,8 @@ test.each([
   for (const threads of longDistance ? [1, 2] : [1, 2, 3]) {
     const buffers = { chunkSize: MEBIBYTE / 2, highWaterMark: 2 * MEBIBYTE };
     const options = { level: 1, longDistance, content: undefined, buffers, threads };
-    const { transform, block_bytes } = zstdCompressor(options);
-    const stored = await collected(through(piecesOf(data, 300_001), transform, block_bytes));
+    const { transform, blocks } = zstdCompressor(options);
+    const stored = await collected(through(piecesOf(data, 300_001), transform, blocks));
     expect(zstdDecompressSync(stored).equals(data)).toBe(true);
     expect(frames(stored)).toBe(1);
     expect(stored.readUInt8(4) & 0b100).toBe(0b100);
@@ -152,9 +152,9 @@ test('a libzstd without threads compresses in one', async () => {
     content: undefined,
     buffers: { chunkSize: MEBIBYTE, highWaterMark: MEBIBYTE },
   };
-  const { transform, block_bytes } = zstdCompressor(options, create);
+  const { transform, blocks } = zstdCompressor(options, create);
   const chunks: Buffer[] = [];
-  for await (const chunk of through(piecesOf(DATA, 300_001), transform, block_bytes)) chunks.push(chunk);
+  for await (const chunk of through(piecesOf(DATA, 300_001), transform, blocks)) chunks.push(chunk);
   const stored = Buffer.concat(chunks);
   expect(zstdDecompressSync(stored).equals(DATA)).toBe(true);
   expect(frames(stored)).toBe(1);
