@@ -102,7 +102,7 @@ export function composeDaemon(app: App, log: Logger, overrides: Overrides = {}):
       [config, jobs] = [next, composed];
       if (tokens.replace(config.http.tokens)) http.disconnect();
       app.inspectors.configure(config);
-      app.restoring.configure(config);
+      app.restoreAdapters.configure(config);
       scheduler.replaceTasks(tasksOf(app, board, config, jobs));
       queue.setConcurrency(config.concurrency);
       notifications.reconfigure(async () => openSubscribers(next));

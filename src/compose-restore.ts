@@ -2,7 +2,7 @@ import type { Config } from './config/config.ts';
 import type { RestoreAdapters } from './engine/restore-adapters.ts';
 
 /** Opens the adapters of restores and drills as the configuration that is in use says. */
-export class Restoring {
+export class RestoreAdapterFactory {
   #scratch: Config['scratch'];
 
   constructor(config: Config) {
@@ -14,7 +14,7 @@ export class Restoring {
     this.#scratch = scratch;
   }
 
-  /** They are loaded when they are asked for: they are as much as all that a backup needs. */
+  /** They are loaded when they are asked for: with `pg` they are a third of what a backup of files would have to parse. */
   async open(): Promise<RestoreAdapters> {
     const { ComposedRestoreAdapters } = await import('./compose-restore-adapters.ts');
     return new ComposedRestoreAdapters(this.#scratch);

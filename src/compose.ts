@@ -13,7 +13,7 @@ import type { ScheduledJob } from './engine/scheduled-job.ts';
 import { Status } from './engine/status.ts';
 import { Inspectors } from './compose-inspectors.ts';
 import { composeJobs, type OpenSource, policiesOf } from './compose-jobs.ts';
-import { Restoring } from './compose-restore.ts';
+import { RestoreAdapterFactory } from './compose-restore.ts';
 import { TarTreeLister } from './inspect/tree-lister.ts';
 import type { Logger } from './lib/log.ts';
 import { SystemClock } from './lib/system-clock.ts';
@@ -33,7 +33,7 @@ export interface App {
   readonly jobs: readonly ScheduledJob[];
   readonly policyOf: PolicyOf;
   readonly inspectors: Inspectors;
-  readonly restoring: Restoring;
+  readonly restoreAdapters: RestoreAdapterFactory;
   readonly index: IndexFile;
   readonly metrics: Metrics;
   readonly events: Events;
@@ -63,7 +63,7 @@ export async function composeApp(
   const metrics = new Metrics();
   const events = new Events(log, metrics);
   const inspectors = new Inspectors(config);
-  const restoring = new Restoring(config);
+  const restoreAdapters = new RestoreAdapterFactory(config);
   const context: EngineContext = {
     location,
     catalogue,
@@ -75,7 +75,7 @@ export async function composeApp(
     openInspector: (archive, stop) => inspectors.open(archive, stop),
     openSurveyor: inspectors.openSurveyor,
     version: VERSION,
-    openRestoring: async () => restoring.open(),
+    openRestoreAdapters: async () => restoreAdapters.open(),
     openLister: (onEntry, { digests }) => new TarTreeLister({ onEntry, digests }),
   };
   return {
@@ -84,10 +84,10 @@ export async function composeApp(
     jobs,
     policyOf: policiesOf(config),
     inspectors,
-    restoring,
+    restoreAdapters,
     index: new IndexFile(location, catalogue),
     metrics,
     events,
-    status: new Status(context, metrics, VERSION),
+    status: new Status(context, metrics),
   };
 }

@@ -11,18 +11,18 @@ const ROOT = join(import.meta.dirname, '..');
 
 const NOTHING = '\0nothing';
 /**
- * What packages ask for as soon as they are loaded, and never use here. commander wants child processes for subcommands
+ * What packages ask for as soon as they are loaded, by whom, and never use here. commander wants child processes for subcommands
  * that are programs of their own, of which there are none: loading them takes Node longer than loading commander.
  * prom-client wants the spans of a tracer for exemplars, which nothing here has.
  */
-const UNUSED: ReadonlyMap<string, string> = new Map([
+const NEVER_USED_IMPORTS: ReadonlyMap<string, string> = new Map([
   ['node:child_process', 'commander'],
   ['@opentelemetry/api', 'prom-client'],
 ]);
-const WITHOUT_UNUSED: Plugin = {
-  name: 'without-unused',
+const emptyNeverUsedImports: Plugin = {
+  name: 'empty-never-used-imports',
   resolveId: (id, importer = '') => {
-    const asking = UNUSED.get(id);
+    const asking = NEVER_USED_IMPORTS.get(id);
     return asking !== undefined && importer.includes(`/node_modules/${asking}/`) ? NOTHING : undefined;
   },
   load: (id) => (id === NOTHING ? 'module.exports = {};' : undefined),
@@ -33,7 +33,7 @@ export async function buildProgram(directory: string): Promise<OutputChunk[]> {
   await using bundle = await rolldown({
     cwd: ROOT,
     platform: 'node',
-    plugins: [WITHOUT_UNUSED],
+    plugins: [emptyNeverUsedImports],
     input: {
       main: 'src/main.ts',
       // Started by path, from beside whichever chunk starts it.

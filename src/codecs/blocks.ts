@@ -1,14 +1,15 @@
 import type { ByteStream } from '../domain/ports.ts';
 
-/** What an input is cut into. */
+/** How much of an input is handed on at once. */
 export interface BlockSize {
+  /** Of a block, but for the first ones and the last. */
   bytes: number;
-  /** Bytes of the first block, of which each further one has twice as many until that is `bytes`. Default: `bytes`. */
+  /** Bytes of the first block: each further one has twice as many, up to `bytes`. Default: `bytes`. */
   first?: number;
 }
 
 export interface BlockOptions extends BlockSize {
-  /** In so many pieces of memory in turn: a block is written over when as many further ones have been asked for. */
+  /** Pieces of memory, taken in turn: a block is written over when so many further ones have been asked for. */
   count: number;
   /**
    * Called as soon as there are bytes for a block; throws when nobody wants it any more: the rest of a block may be
@@ -17,7 +18,7 @@ export interface BlockOptions extends BlockSize {
   assertWanted?: () => void;
 }
 
-/** The same bytes, copied, in blocks of the same size, of which the last one may be shorter and none is empty. */
+/** The same bytes, copied into blocks of the size that is asked for; the last one may be shorter, and none is empty. */
 export async function* blocksOf(
   input: ByteStream,
   { bytes, first = bytes, count, assertWanted = () => undefined }: BlockOptions,
@@ -25,7 +26,7 @@ export async function* blocksOf(
   const ring: Buffer[] = [];
   let turn = 0;
   let filled = 0;
-  let wanted = first;
+  let wanted = Math.min(first, bytes);
   const current = () => (ring[turn] ??= Buffer.allocUnsafeSlow(bytes));
   for await (const chunk of input) {
     if (chunk.length > 0) assertWanted();

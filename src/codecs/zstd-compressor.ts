@@ -10,7 +10,7 @@ const MEBIBYTE = 1024 * 1024;
 const MOST_THREADS = 2;
 /** What a thread compresses by itself. */
 const JOB_BYTES = 2 * MEBIBYTE;
-/** Two for each thread: with one, the thread that is done first waits for the other, and with more they take memory. */
+/** Two for each thread: with one, the thread that is done first waits for the other; more of them take more memory. */
 const JOBS_AT_ONCE = 2 * MOST_THREADS;
 /** A job does not look back at the bytes before it: that takes a sixth of the time, for 1 % of size at most. */
 const NO_OVERLAP = 1;
@@ -46,7 +46,7 @@ export interface Compressor {
 
 /**
  * Compresses into one frame with a checksum. Where there are cores to share the work, zstd's own threads do it, on the
- * quarters of one block of 8 MiB at a time. The long window is searched by one thread: that takes memory enough. One
+ * jobs of one block of up to 8 MiB at a time. The long window is searched by one thread: that takes memory enough. One
  * thread it is, too, where Node was built with a libzstd that has none of its own.
  */
 export function zstdCompressor(
@@ -81,7 +81,7 @@ export function zstdCompressor(
   try {
     return {
       transform: create({ ...buffers, params: shared, flush }),
-      // So that it has begun by the time that the first whole block is there.
+      // The first job begins as soon as its bytes are there.
       blocks: { bytes: JOBS_AT_ONCE * JOB_BYTES, first: JOB_BYTES },
     };
   } catch (error) {

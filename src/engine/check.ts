@@ -29,7 +29,7 @@ export async function checkLocation(context: EngineContext, signal: AbortSignal)
  * in the source.
  */
 export async function checkDrills(
-  { location, openRestoring }: EngineContext,
+  { location, openRestoreAdapters }: EngineContext,
   jobs: readonly Job[],
   signal: AbortSignal,
 ): Promise<Finding[]> {
@@ -38,7 +38,7 @@ export async function checkDrills(
   );
   if (drilled.length === 0) return [];
   try {
-    const uid = await (await openRestoring()).drillUserId(signal);
+    const uid = await (await openRestoreAdapters()).drillUserId(signal);
     if (uid === undefined) return [];
     // Root starts the server as somebody else; the daemon may run as the owner, whom root only stands in for here.
     if (uid !== (await location.ownerId()) && !worksForAnother(location.owner)) return [];

@@ -29,7 +29,7 @@ export async function compareTree(
 ): Promise<TreeMismatch | undefined> {
   const { contents, directories = [] } = manifest;
   if (!isFilesContents(contents)) throw new BackupError('INTERNAL', 'the archive holds no files');
-  const { readTree } = await context.openRestoring();
+  const { readTree } = await context.openRestoreAdapters();
   const { digest, entries } = await readTree(directory, directories, signal);
   if (digest === contents.digest && entries === contents.entries) return undefined;
 

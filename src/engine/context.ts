@@ -21,6 +21,6 @@ export interface EngineContext {
   readonly openLister: OpenLister;
   /** Of cofre. */
   readonly version: string;
-  /** Loads what only restores and drills need. */
-  readonly openRestoring: () => Promise<RestoreAdapters>;
+  /** Loads what restores, drills and sweeps work with. */
+  readonly openRestoreAdapters: () => Promise<RestoreAdapters>;
 }

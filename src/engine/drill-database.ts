@@ -43,7 +43,7 @@ export async function drillDatabase(
   onProgress: OnDrillProgress,
 ): Promise<DrillFinding> {
   if (isGlobalsSource(manifest.source)) return await drillGlobals(context, manifest, signal, onProgress);
-  const restoring = await context.openRestoring();
+  const restoring = await context.openRestoreAdapters();
   return await new DatabaseDrill(context, restoring, manifest, signal, onProgress).run();
 }
 

@@ -31,7 +31,7 @@ export async function drillFiles(
   const versions = { cofre: version };
   const startedAt = clock.now();
 
-  const restoring = await context.openRestoring();
+  const restoring = await context.openRestoreAdapters();
   const examiner = restoring.openExaminer(EVERYTHING);
   const examined = await examineTree(
     context,

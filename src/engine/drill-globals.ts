@@ -39,7 +39,7 @@ export async function drillGlobals(
   onProgress({ step: 'prepare', bytes: 0 });
   // Roles belong to a whole server: never to one that somebody uses.
   const wish = { major: majorOf(server_version), needs: NO_NEEDS, raw_size };
-  const restoring = await context.openRestoring();
+  const restoring = await context.openRestoreAdapters();
   await using scratch = await restoring.openScratchCluster(wish, signal);
   versions.server = scratch.server_version;
   try {

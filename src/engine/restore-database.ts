@@ -9,7 +9,7 @@ import { majorOf } from '../domain/server-version.ts';
 import { formatSize } from '../domain/size.ts';
 import { rawBytes } from './archive-bytes.ts';
 import type { EngineContext } from './context.ts';
-import { addsTo, chosenParts, chosenTables } from './chosen-parts.ts';
+import { chosenParts, chosenTables } from './chosen-parts.ts';
 import { elapsedSince } from './elapsed.ts';
 import { globalsFor } from './globals.ts';
 import type { DatabaseRestoreFlags, RestoreReport, RestoreRequest } from './restore-request.ts';
@@ -23,7 +23,7 @@ export async function restoreDatabase(
   request: RestoreRequest,
   signal: AbortSignal,
 ): Promise<RestoreReport> {
-  const restoring = await context.openRestoring();
+  const restoring = await context.openRestoreAdapters();
   const target = restoring.openDatabase({ url: request.to }, { scratch: false });
   return await new DatabaseRestore(context, target, manifest, request, signal).run();
 }
@@ -256,6 +256,14 @@ class DatabaseRestore {
   #progress(step: 'verify' | 'globals' | 'restore' | 'compare', bytes: number, total_bytes?: number): void {
     this.#request.onProgress?.({ step, bytes, ...(total_bytes === undefined ? {} : { total_bytes }) });
   }
+}
+
+/** Whether a part of the archive goes beside what the database holds. */
+function addsTo(
+  { occupants }: DatabaseTargetState,
+  { clean, schemas, tables }: DatabaseRestoreFlags,
+): boolean {
+  return occupants.length > 0 && !clean && (schemas.length > 0 || tables.length > 0);
 }
 
 /** Roles and tablespaces are the server's: no failure of the restore takes them back. */

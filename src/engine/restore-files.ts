@@ -26,7 +26,7 @@ export async function restoreFiles(
   const { filename, size, raw_size } = manifest;
   const { files: options, dryRun, onProgress } = request;
   const startedAt = context.clock.now();
-  const restoring = await context.openRestoring();
+  const restoring = await context.openRestoreAdapters();
   const target = restoring.openDirectory(request.to, context.location.directories);
   const { state, plan } = await beforeTouching(signal, async () => {
     const found = await target.look();

@@ -59,11 +59,11 @@ export async function restore(
 }
 
 async function describeTarget(
-  { openRestoring }: EngineContext,
+  { openRestoreAdapters }: EngineContext,
   { type }: Manifest,
   { to }: RestoreRequest,
 ): Promise<string> {
-  const restoring = await openRestoring();
+  const restoring = await openRestoreAdapters();
   if (type === 'files') return restoring.openDirectory(to).path;
   return await restoring.openDatabase({ url: to }, { scratch: false }).describe();
 }
@@ -80,9 +80,12 @@ function differenceError({ filename, target, differences }: RestoreReport): Back
   );
 }
 
-async function sweptDirectories({ openRestoring }: EngineContext, signal: AbortSignal): Promise<string[]> {
+async function sweptDirectories(
+  { openRestoreAdapters }: EngineContext,
+  signal: AbortSignal,
+): Promise<string[]> {
   try {
-    return await (await openRestoring()).sweepScratchDirectories(signal);
+    return await (await openRestoreAdapters()).sweepScratchDirectories(signal);
   } catch {
     // What is in the way of a restore is said by the restore.
     return [];

@@ -24,15 +24,13 @@ import type { ScheduledJob } from './scheduled-job.ts';
 export class Status {
   readonly #context: EngineContext;
   readonly #metrics: Metrics;
-  readonly #version: string;
   readonly #startedAt: Date;
   /** Where the time since start is taken from; the wall clock may be set. */
   readonly #startedTicks_ms = performance.now();
 
-  constructor(context: EngineContext, metrics: Metrics, version: string) {
+  constructor(context: EngineContext, metrics: Metrics) {
     this.#context = context;
     this.#metrics = metrics;
-    this.#version = version;
     this.#startedAt = context.clock.now();
   }
 
@@ -53,7 +51,7 @@ export class Status {
     const problems = [...(fault === undefined ? [] : [fault.message]), ...problemsOf(jobsHealth, series)];
     return {
       status: problems.length === 0 ? 'ok' : 'failing',
-      version: this.#version,
+      version: this.#context.version,
       uptime: Math.floor((performance.now() - this.#startedTicks_ms) / 1000),
       problems,
       warnings: [...this.#warnings(), ...warningsOf(series)],
@@ -77,7 +75,7 @@ export class Status {
     const metrics = this.#metrics;
     await this.#context.journal.refresh();
     const now = this.#context.clock.now();
-    metrics.buildInfo.set({ version: this.#version, node: process.version }, 1);
+    metrics.buildInfo.set({ version: this.#context.version, node: process.version }, 1);
     for (const gauge of [metrics.jobLastSuccess, metrics.jobNextRun, metrics.jobOverdue]) gauge.reset();
     for (const { job, cron } of jobs) {
       const labels = { job: job.name };

@@ -56,13 +56,13 @@ export async function sweepScratch(
   actor: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const sweep = async () => (await context.openRestoring()).sweepScratch(signal);
+  const sweep = async () => (await context.openRestoreAdapters()).sweepScratch(signal);
   await unlessInTheWay(context, { actor }, 'drill', signal, sweep);
 }
 
 /** The same on this machine only, before a dump that is staged there takes the room. */
 export async function sweepStaging(context: EngineContext, scope: Scope, signal: AbortSignal): Promise<void> {
-  const sweep = async () => (await context.openRestoring()).sweepScratchDirectories(signal);
+  const sweep = async () => (await context.openRestoreAdapters()).sweepScratchDirectories(signal);
   await unlessInTheWay(context, scope, 'capture', signal, sweep);
 }
 

@@ -21,6 +21,8 @@ const DATA = Buffer.concat([
   Buffer.from(randomBytes(3 * MEBIBYTE).toString('hex')),
   Buffer.alloc(17),
 ]);
+/** More than the first three blocks hold. */
+const TWICE = Buffer.concat([DATA, DATA]);
 
 async function* piecesOf(data: Buffer, bytes: number): AsyncGenerator<Buffer, void, undefined> {
   for (let at = 0; at < data.length; at += bytes) yield data.subarray(at, at + bytes);
@@ -109,15 +111,22 @@ test('how the input is cut, and how the threads get their turns, does not show i
   expect((await encoded(piecesOf(DATA, 5 * MEBIBYTE))).equals(once)).toBe(true);
 });
 
-test.each([0, 1, 2 * MEBIBYTE - 1, 2 * MEBIBYTE, 8 * MEBIBYTE, 8 * MEBIBYTE + 1])(
-  '%i bytes come back',
-  async (bytes) => {
-    const data = DATA.subarray(MEBIBYTE, MEBIBYTE + bytes);
-    const stored = await encoded(piecesOf(data, 100_000));
-    expect(zstdDecompressSync(stored).equals(data)).toBe(true);
-    expect(frames(stored)).toBe(1);
-  },
-);
+test.each([
+  0,
+  1,
+  2 * MEBIBYTE - 1,
+  2 * MEBIBYTE,
+  6 * MEBIBYTE,
+  6 * MEBIBYTE + 1,
+  14 * MEBIBYTE,
+  14 * MEBIBYTE + 1,
+])('%i bytes come back', async (bytes) => {
+  const data = TWICE.subarray(MEBIBYTE, MEBIBYTE + bytes);
+  expect(data).toHaveLength(bytes);
+  const stored = await encoded(piecesOf(data, 100_000));
+  expect(zstdDecompressSync(stored).equals(data)).toBe(true);
+  expect(frames(stored)).toBe(1);
+});
 
 test('no thread is left, whether it ends, breaks off or is left early', async () => {
   await encoded(piecesOf(DATA, 100_000));

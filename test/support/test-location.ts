@@ -78,7 +78,7 @@ export async function openTestLocation(options: TestLocationOptions = {}): Promi
     openInspector: options.openInspector ?? openInspector,
     openSurveyor: async (_archive, ofRows) => new PlainDumpSurveyor(ofRows),
     version: '0.0.0-test',
-    openRestoring: async () => restoreAdapters(options.restoring),
+    openRestoreAdapters: async () => restoreAdapters(options.restoring),
     openLister: (onEntry, { digests }) => new TarTreeLister({ onEntry, digests }),
   };
   const metric = async (name: string, labels: Record<string, string> = {}) => {

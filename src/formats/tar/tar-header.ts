@@ -6,6 +6,10 @@ const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
 /** What POSIX and GNU put at 257. */
 const USTAR = Buffer.from('ustar', 'latin1');
 const USTAR_AT = 257;
+const LINK_AT = 157;
+const UNAME_AT = 265;
+const GNAME_AT = 297;
+const PREFIX_AT = 345;
 const NONE: Buffer = Buffer.alloc(0);
 const SLASH = 0x2f;
 const CHECKSUM = { at: 148, bytes: 8 };
@@ -34,8 +38,8 @@ export function isZeroBlock(bytes: Buffer, at: number): boolean {
 
 /** Reads the headers of an archive. */
 export class TarHeaderReader {
-  readonly #uname = new OwnerField(265);
-  readonly #gname = new OwnerField(297);
+  readonly #uname = new OwnerField(UNAME_AT);
+  readonly #gname = new OwnerField(GNAME_AT);
 
   /** The header at `at`; a string that says what is wrong with it otherwise. */
   read(bytes: Buffer, at: number): TarHeader | string {
@@ -52,7 +56,7 @@ export class TarHeaderReader {
     return {
       flag: String.fromCharCode(bytes[at + 156] ?? 0),
       path: readPath(bytes, at),
-      link: copyOf(bytes, at + 157, fieldEnd(bytes, at + 157, 100)),
+      link: copyOf(bytes, at + LINK_AT, fieldEnd(bytes, at + LINK_AT, 100)),
       mode: Number(mode) & 0o7777,
       uid: Number(uid),
       gid: Number(gid),
@@ -85,14 +89,15 @@ class OwnerField {
 
 function readPath(bytes: Buffer, at: number): Buffer {
   const nameEnd = fieldEnd(bytes, at, 100);
-  const prefixAt = at + 345;
+  const prefixAt = at + PREFIX_AT;
   // GNU has other things in the place of the prefix, and a space behind its mark.
   const hasPrefix = bytes[prefixAt] !== 0 && isUstar(bytes, at) && bytes[at + USTAR_AT + USTAR.length] === 0;
   if (!hasPrefix) return copyOf(bytes, at, nameEnd);
   const prefixEnd = fieldEnd(bytes, prefixAt, 155);
   const path = Buffer.allocUnsafe(prefixEnd - prefixAt + 1 + nameEnd - at);
-  path[bytes.copy(path, 0, prefixAt, prefixEnd)] = SLASH;
-  bytes.copy(path, prefixEnd - prefixAt + 1, at, nameEnd);
+  const slashAt = bytes.copy(path, 0, prefixAt, prefixEnd);
+  path[slashAt] = SLASH;
+  bytes.copy(path, slashAt + 1, at, nameEnd);
   return path;
 }
 
@@ -107,9 +112,7 @@ function fieldEnd(bytes: Buffer, from: number, length: number): number {
   return end;
 }
 
-// A header has a dozen short pieces, and most archives are headers mostly: loops take less time than calls that leave
-// JavaScript, and views of pieces are garbage.
-
+/** A loop: of so few bytes it takes less time than a call that leaves JavaScript. */
 function isSame(expected: Buffer, bytes: Buffer, from: number, to: number): boolean {
   if (expected.length !== to - from) return false;
   for (let index = 0; index < expected.length; index += 1) {
@@ -118,6 +121,7 @@ function isSame(expected: Buffer, bytes: Buffer, from: number, to: number): bool
   return true;
 }
 
+/** A loop, as above, and without a view of the piece, which is garbage at once. */
 function copyOf(bytes: Buffer, from: number, to: number): Buffer {
   if (from === to) return NONE;
   const copy = Buffer.allocUnsafe(to - from);

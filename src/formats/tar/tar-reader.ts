@@ -243,5 +243,6 @@ function untilNul(body: Buffer): Buffer {
 function withoutTrailingSlash(path: Buffer): Buffer {
   let end = path.length;
   while (end > 1 && path[end - 1] === SLASH) end -= 1;
+  // Most have none, and a view of each path would be garbage.
   return end === path.length ? path : path.subarray(0, end);
 }

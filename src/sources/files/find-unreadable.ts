@@ -7,7 +7,7 @@ import { identitiesOf } from './identity.ts';
 import type { PackOptions } from './pack.ts';
 import { displayName, type RawName, rawName } from './raw-name.ts';
 import type { RemarkSink } from './remarks.ts';
-import { codeOf, isGone, type WalkEntry, walkTree } from './walk.ts';
+import { codeOf, isGone, type WalkedFile, walkTree } from './walk.ts';
 
 const MAX_FINDINGS = 1_000;
 /** How long the walk may keep the thread before others get a turn. */
@@ -38,7 +38,7 @@ export async function findUnreadable(
     const remarks: RemarkSink = { changed: () => undefined, incomplete: report };
     try {
       for (const entry of walkTree(root, filter, remarks)) {
-        if (entry.stat === undefined) checkFile(entry, remarks);
+        if (entry.isFile) checkFile(entry, remarks);
         if (performance.now() < sliceEnd) continue;
         await nextTurn();
         signal.throwIfAborted();
@@ -52,12 +52,15 @@ export async function findUnreadable(
   return found;
 }
 
-function checkFile({ path, member }: WalkEntry, remarks: RemarkSink): void {
+function checkFile(found: WalkedFile, remarks: RemarkSink): void {
   try {
-    accessSync(path, constants.R_OK);
+    accessSync(found.path, constants.R_OK);
   } catch (error) {
     const code = codeOf(error);
-    if (!isGone(code)) remarks.incomplete(member, `unreadable: ${code}`);
+    if (isGone(code)) return;
+    // It may be a link to what cannot be read, which is none of our business.
+    if (found.isSeen) remarks.incomplete(found.member, `unreadable: ${code}`);
+    else found.isOther = true;
   }
 }
 

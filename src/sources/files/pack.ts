@@ -3,12 +3,12 @@ import { compileExclude } from './exclude.ts';
 import { HardLinks } from './hard-links.ts';
 import { identitiesOf } from './identity.ts';
 import { readOwnerNames } from './owner-names.ts';
-import { type Describe, packFile } from './pack-file.ts';
+import { type Packing, packFile } from './pack-file.ts';
 import { PackOutput } from './pack-output.ts';
 import type { RawName } from './raw-name.ts';
 import type { RemarkSink } from './remarks.ts';
-import type { TarEntryType } from './tar-header.ts';
-import { codeOf, isGone, type PackRoot, type WalkEntry, walkTree } from './walk.ts';
+import type { TarEntryType } from './header-block.ts';
+import { codeOf, isGone, type PackRoot, type WalkedOther, walkTree } from './walk.ts';
 
 export interface PackOptions {
   /** In the order of the archive. */
@@ -37,7 +37,7 @@ export function* packTree(
   const links = new HardLinks();
   const owners = readOwnerNames();
   const filter = { exclude: compileExclude(options.exclude), leaveOut: identitiesOf(options.leaveOut) };
-  const describe: Describe = (type, member, link, stat) => ({
+  const describe: Packing['describe'] = (type, member, link, stat) => ({
     type,
     path: member,
     link,
@@ -51,19 +51,24 @@ export function* packTree(
     deviceMajor: isDevice(type) ? deviceMajor(stat.rdev) : 0,
     deviceMinor: isDevice(type) ? deviceMinor(stat.rdev) : 0,
   });
+  /** Whether the data of this inode is in the archive: then only a link to that is written. */
+  const linked = (member: RawName, stat: BigIntStats): boolean => {
+    const first = links.meet(stat);
+    if (first !== undefined) output.header(describe('Link', member, first.member, first.stat));
+    return first !== undefined;
+  };
+  const packing: Packing = { output, remarks, describe, linked };
   for (const root of options.roots) {
     for (const found of walkTree(root, filter, remarks)) {
       if (!output.hasRoomForEntry()) yield output.take();
-      const { member, stat } = found;
-      if (stat === undefined) {
-        yield* packFile(found, { output, links, describe, remarks });
+      const { member } = found;
+      if (found.isFile) {
+        const archived = yield* packFile(found, packing);
+        if (archived !== undefined) links.archived(archived, member);
         continue;
       }
-      const first = stat.isDirectory() ? undefined : links.meet(stat);
-      if (first !== undefined) {
-        output.header(describe('Link', member, first.member, first.stat));
-        continue;
-      }
+      const { stat } = found;
+      if (!stat.isDirectory() && linked(member, stat)) continue;
       const type = typeOf(stat);
       if (type === undefined) {
         remarks.changed(member, 'socket: not archived');
@@ -80,7 +85,7 @@ export function* packTree(
   yield output.take();
 }
 
-function readTarget(found: WalkEntry, remarks: RemarkSink): RawName | undefined {
+function readTarget(found: WalkedOther, remarks: RemarkSink): RawName | undefined {
   try {
     return readlinkSync(found.path, { encoding: 'latin1' });
   } catch (error) {

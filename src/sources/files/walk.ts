@@ -20,18 +20,36 @@ export interface WalkFilter {
   leaveOut: ReadonlySet<string>;
 }
 
-export interface WalkEntry {
+interface Named {
   path: SystemPath;
   /** Without a trailing slash. */
   member: RawName;
-  /** Undefined for a regular file: what counts are its attributes when it is open. */
-  stat: BigIntStats | undefined;
 }
+
+/** A regular file. Its attributes are those that it has when it is open. */
+export interface WalkedFile extends Named {
+  isFile: true;
+  /**
+   * False: its directory calls it one, which another program, a mount, or a file system that says so of links may make
+   * untrue.
+   */
+  isSeen: boolean;
+  /** Set by whoever finds out: the walk then looks at it, and meets it once more as what it is. */
+  isOther?: true;
+}
+
+/** Anything but a regular file. */
+export interface WalkedOther extends Named {
+  isFile: false;
+  stat: BigIntStats;
+}
+
+export type WalkEntry = WalkedFile | WalkedOther;
 
 /** An entry as its directory names it. */
 interface Listed {
   name: RawName;
-  /** False also where the file system does not say what it is. */
+  /** False: it has to be looked at. */
   isFile: boolean;
 }
 
@@ -45,10 +63,11 @@ interface Frame {
 
 /**
  * Walks one directory depth first: the directory itself, then its entries by the bytes of their names,
- * descending into each directory as it is met. Holds the names of the directories on the current path only.
+ * descending into each directory as it is met. Holds what is in the directories on the current path only.
  * Symbolic links below the root are entries and never followed; other file systems are crossed.
  *
- * An entry that cannot be looked at becomes a remark and the walk goes on. A directory that cannot be listed
+ * What its directory calls a regular file is not looked at, since whoever reads it opens it and does. An entry that is to be looked at
+ * and cannot be becomes a remark, and the walk goes on. A directory that cannot be listed
  * is an entry and a remark. Throws SOURCE_MISSING or UNREADABLE for the root alone.
  */
 export function* walkTree(
@@ -58,7 +77,7 @@ export function* walkTree(
 ): Generator<WalkEntry, void, undefined> {
   const top: RawName = rawName(root.path === '/' ? '' : root.path);
   const topMember: RawName = rawName(root.as);
-  yield { path: root.path, member: topMember, stat: statRoot(root.path) };
+  yield { isFile: false, path: root.path, member: topMember, stat: statRoot(root.path) };
   const stack: Frame[] = [
     { path: top, member: topMember, entries: listRoot(root.path, topMember, remarks), next: 0 },
   ];
@@ -75,20 +94,23 @@ export function* walkTree(
     const rawPath = `${frame.path}/${listed.name}`;
     const path = systemPath(rawPath);
     if (listed.isFile) {
-      yield { path, member, stat: undefined };
-      continue;
+      const file: WalkedFile = { isFile: true, isSeen: false, path, member };
+      yield file;
+      if (file.isOther !== true) continue;
     }
     const stat = look(path, member, remarks);
     if (stat === undefined) continue;
     if (!stat.isDirectory()) {
-      yield { path, member, stat: stat.isFile() ? undefined : stat };
+      yield stat.isFile()
+        ? { isFile: true, isSeen: true, path, member }
+        : { isFile: false, path, member, stat };
       continue;
     }
     if (exclude?.(relative, true) === true || leaveOut.has(identityOf(stat))) continue;
     // Listed before it is yielded: one that has vanished by now is no entry.
     const entries = list(path, member, remarks);
     if (entries === undefined) continue;
-    yield { path, member, stat };
+    yield { isFile: false, path, member, stat };
     stack.push({ path: rawPath, member, entries, next: 0 });
   }
 }
@@ -173,6 +195,11 @@ function list(path: SystemPath, member: RawName, remarks: RemarkSink): Listed[] 
   }
 }
 
+/**
+ * Where the file system does not say what an entry is, Node looks, by the text of its name: of bytes that are not ASCII
+ * that is another entry, or none, and then it fails, as with one that vanishes meanwhile. The directory is read without
+ * types then; what is wrong with the directory itself fails that, too.
+ */
 function readEntries(path: SystemPath): Listed[] {
   try {
     return readdirSync(path, { encoding: 'latin1', withFileTypes: true }).map((entry) => ({
@@ -180,12 +207,11 @@ function readEntries(path: SystemPath): Listed[] {
       isFile: entry.isFile(),
     }));
   } catch {
-    // Where the file system does not say what an entry is, Node looks at each, and fails with one that has vanished.
     return readdirSync(path, { encoding: 'latin1' }).map((name) => ({ name, isFile: false }));
   }
 }
 
-/** In latin1 the order by code units is the order of the bytes. */
+/** In latin1 the order by code units is the order of the bytes. No two entries of a directory bear the same name. */
 function byName(one: Listed, other: Listed): number {
   return one.name < other.name ? -1 : 1;
 }

@@ -6,6 +6,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { CaptureRemarks } from '../../../src/domain/ports.ts';
+import { findUnreadable } from '../../../src/sources/files/find-unreadable.ts';
 import { packTree } from '../../../src/sources/files/pack.ts';
 import { TarReader } from '../../../src/formats/tar/tar-reader.ts';
 import { RemarkCollector } from '../../../src/sources/files/remarks.ts';
@@ -37,8 +38,16 @@ function make(files: Record<string, Buffer | string>): void {
   for (const [name, data] of Object.entries(files)) fs.writeFileSync(at(name), data);
 }
 
-/** Packs `top`, lets `interfere` act after the first chunk, and extracts: what came out, and the remarks. */
-function packWhile(interfere: () => void): { out: (name: string) => string; remarks: CaptureRemarks } {
+interface Packed {
+  /** The path of what came out. */
+  out: (name: string) => string;
+  /** As `tar -tv` has it. */
+  listed: string[];
+  remarks: CaptureRemarks;
+}
+
+/** Packs `top`, lets `interfere` act after the first chunk, and extracts. */
+function packWhile(interfere: () => void): Packed {
   const remarks = new RemarkCollector();
   const packing = packTree(
     {
@@ -56,8 +65,29 @@ function packWhile(interfere: () => void): { out: (name: string) => string; rema
   chunks.push(...packing);
   const out = join(home.path, 'out');
   fs.mkdirSync(out);
-  tar(['-xf', '-', '-C', out], Buffer.concat(chunks));
-  return { out: (name) => join(out, 'top', name), remarks: remarks.collected() };
+  const archive = Buffer.concat(chunks);
+  tar(['-xf', '-', '-C', out], archive);
+  return {
+    out: (name) => join(out, 'top', name),
+    listed: tar(['-tvf', '-'], archive).trimEnd().split('\n'),
+    remarks: remarks.collected(),
+  };
+}
+
+/** A file system whose directories do not say of some entries what they are: Node asks, by the name as text. */
+function hideTypes(isHidden: (name: string) => boolean): void {
+  const readdirSync = realFs.readdirSync;
+  const listed = (path: string, options: { encoding: 'latin1' }) => {
+    if (!('withFileTypes' in options)) return readdirSync(path, options);
+    return readdirSync(path, { encoding: 'latin1', withFileTypes: true }).map((entry) => {
+      const { name } = entry;
+      if (!isHidden(name)) return entry;
+      const stat = realFs.lstatSync(join(path, name));
+      return { name, isFile: () => stat.isFile() };
+    });
+  };
+  vi.spyOn(realFs, 'readdirSync').mockImplementation(listed as typeof realFs.readdirSync);
+  syncBuiltinESMExports();
 }
 
 /**
@@ -143,22 +173,45 @@ describe('Files vanishing or changing while tar reads', () => {
     expect(remarks.changed).toEqual([{ path: 'top/b', reason: 'vanished before it was read' }]);
   });
 
-  test.each([
-    ['a symbolic link', () => fs.symlinkSync('/etc/passwd', at('b'))],
-    ['a FIFO', () => execFileSync('mkfifo', [at('b')])],
-    ['a directory', () => fs.mkdirSync(at('b'))],
-  ])('a file replaced by %s before it is opened is neither followed nor waited for', (_, replace) => {
-    make({ a: FILLER, b: 'gone', c: 'after' });
-    const { out, remarks } = packWhile(() => {
-      fs.rmSync(at('b'));
-      replace();
-    });
-    expect(fs.readdirSync(out(''))).toEqual(['a', 'c']);
-    expect(remarks).toEqual({
-      changed: [{ path: 'top/b', reason: 'replaced before it was read' }],
-      incomplete: [],
-    });
-  });
+  const replacements: [what: string, make: () => void, type: string][] = [
+    ['a symbolic link', () => fs.symlinkSync('/etc/passwd', at('b')), 'l'],
+    ['a FIFO', () => execFileSync('mkfifo', [at('b')]), 'p'],
+    ['a directory', () => fs.mkdirSync(at('b/below'), { recursive: true }), 'd'],
+  ];
+
+  test.each(replacements)(
+    'a file replaced by %s before it is opened is archived as what is there then, neither followed nor waited for',
+    (_, replace, type) => {
+      make({ a: FILLER, b: 'gone', c: 'after' });
+      const { out, listed, remarks } = packWhile(() => {
+        fs.rmSync(at('b'));
+        replace();
+      });
+      expect(fs.readdirSync(out(''))).toEqual(['a', 'b', 'c']);
+      const lines = listed.filter((line) => line.includes(' top/b'));
+      expect(lines.map((line) => line[0])).toEqual(type === 'd' ? ['d', 'd'] : [type]);
+      expect(remarks).toEqual({ changed: [], incomplete: [] });
+    },
+  );
+
+  test.each(replacements)(
+    'a file that was looked at and is replaced by %s before it is opened is left out',
+    (_, replace) => {
+      // A name that Node does not find when it asks what it is: all are looked at.
+      make({ a: FILLER, b: 'gone', 'c\u00e9': 'after' });
+      hideTypes((name) => name === 'c\u00c3\u00a9');
+      const { out, remarks } = packWhile(() => {
+        fs.rmSync(at('b'));
+        replace();
+      });
+      healMocks();
+      expect(fs.readdirSync(out(''))).toEqual(['a', 'c\u00e9']);
+      expect(remarks).toEqual({
+        changed: [{ path: 'top/b', reason: 'replaced before it was read' }],
+        incomplete: [],
+      });
+    },
+  );
 
   test('a file that a program saves anew by renaming is archived as it is when opened', () => {
     make({ a: FILLER, b: 'old', c: 'after' });
@@ -209,32 +262,78 @@ test('Files vanishing or changing while tar reads: a directory that vanishes bet
   });
 });
 
-/** A file system whose directories do not say what their entries are: Node asks for each. */
-function hideTypes(): void {
-  const readdirSync = realFs.readdirSync;
-  vi.spyOn(realFs, 'readdirSync').mockImplementation(((path: string, options: { encoding: 'latin1' }) => {
-    if ('withFileTypes' in options) realFs.lstatSync(join(path, 'vanished between the two'));
-    return readdirSync(path, options);
-  }) as typeof realFs.readdirSync);
-  syncBuiltinESMExports();
-}
+describe('where directories do not say what their entries are', () => {
+  function packed(): { archive: Buffer; remarks: CaptureRemarks } {
+    const remarks = new RemarkCollector();
+    const options = { roots: [{ path: join(home.path, 'top'), as: 'top' }], exclude: [], leaveOut: [] };
+    const archive = Buffer.concat([...packTree(options, remarks, newChunk)]);
+    return { archive, remarks: remarks.collected() };
+  }
 
-test('where directories do not say what their entries are, each is looked at', () => {
-  make({ a: 'a file', b: 'another' });
-  fs.mkdirSync(at('directory'));
-  fs.writeFileSync(at('directory/c'), 'below');
-  fs.linkSync(at('a'), at('hard link'));
-  fs.symlinkSync('a', at('symbolic link'));
-  execFileSync('mkfifo', [at('pipe')]);
-  const options = { roots: [{ path: join(home.path, 'top'), as: 'top' }], exclude: [], leaveOut: [] };
-  const remarks = new RemarkCollector();
-  const expected = Buffer.concat([...packTree(options, remarks, newChunk)]);
-  hideTypes();
-  const archive = Buffer.concat([...packTree(options, remarks, newChunk)]);
-  healMocks();
-  expect(archive.equals(expected)).toBe(true);
-  expect(tar(['-tf', '-'], archive).split('\n')).toContain('top/directory/c');
-  expect(remarks.collected()).toEqual({ changed: [], incomplete: [] });
+  test.each([
+    ['each is looked at', () => false],
+    // Its name as text is that of nothing that is there.
+    ['and one of them cannot be found by Node', (name: string) => name === 'd\u00c3\u00a9'],
+  ])('%s', (_, isToo) => {
+    make({ a: 'a file', b: 'another', 'd\u00e9': 'not ASCII' });
+    fs.mkdirSync(at('directory'));
+    fs.writeFileSync(at('directory/c'), 'below');
+    fs.linkSync(at('a'), at('hard link'));
+    fs.symlinkSync('a', at('symbolic link'));
+    execFileSync('mkfifo', [at('pipe')]);
+    const expected = packed();
+    hideTypes((name) => !name.startsWith('d\u00c3') || isToo(name));
+    const { archive, remarks } = packed();
+    healMocks();
+    expect(archive.equals(expected.archive)).toBe(true);
+    expect(tar(['-tf', '-'], archive).split('\n')).toContain('top/directory/c');
+    expect(remarks).toEqual({ changed: [], incomplete: [] });
+  });
+
+  function callAllFiles(): void {
+    const { readdirSync } = realFs;
+    const listed = (path: string, options: { encoding: 'latin1'; withFileTypes: true }) =>
+      readdirSync(path, options).map(({ name }) => ({ name, isFile: () => true }));
+    vi.spyOn(realFs, 'readdirSync').mockImplementation(listed as unknown as typeof realFs.readdirSync);
+    syncBuiltinESMExports();
+  }
+
+  test('a check reports an unreadable file, and not what a link leads to that a directory calls a file', async () => {
+    make({ a: 'a file', unreadable: 'a file' });
+    fs.symlinkSync('unreadable', at('link'));
+    callAllFiles();
+    vi.spyOn(realFs, 'accessSync').mockImplementation((path) => {
+      if (path !== at('a')) throw Object.assign(new Error('permission denied'), { code: 'EACCES' });
+    });
+    syncBuiltinESMExports();
+    const options = { roots: [{ path: join(home.path, 'top'), as: 'top' }], exclude: [], leaveOut: [] };
+    const findings = await findUnreadable(options, new AbortController().signal);
+    healMocks();
+    expect(findings.map(({ path }) => path)).toEqual([at('unreadable')]);
+  });
+
+  test('a link that a directory calls a file is a link', () => {
+    make({ a: 'a file' });
+    fs.symlinkSync('a', at('link'));
+    fs.symlinkSync('nowhere', at('loose'));
+    const expected = packed();
+    callAllFiles();
+    const { archive, remarks } = packed();
+    healMocks();
+    expect(archive.equals(expected.archive)).toBe(true);
+    expect(remarks).toEqual({ changed: [], incomplete: [] });
+  });
+
+  test('one whose name is not ASCII is not taken for another that is named as its bytes read as text', () => {
+    make({ '\u00c3\u00a9': 'a file' });
+    fs.mkdirSync(at('\u00e9'));
+    fs.writeFileSync(at('\u00e9/below'), 'in the directory');
+    hideTypes((name) => name === '\u00c3\u00a9');
+    const { archive, remarks } = packed();
+    healMocks();
+    expect(remarks).toEqual({ changed: [], incomplete: [] });
+    expect(tar(['-xOf', '-', 'top/\u00e9/below'], archive)).toBe('in the directory');
+  });
 });
 
 describe('a failing disk', () => {
