@@ -20,8 +20,8 @@ function newestWith(
   // have to be taken apart, which takes long.
   for (let index = names.length - 1; index >= 0; index -= 1) {
     const name = names[index] ?? '';
-    if (!name.startsWith(prefix) || !name.endsWith(MANIFEST_SUFFIX)) continue;
-    if (newest !== undefined && name <= newest.name) continue;
+    if (!name.startsWith(prefix)) continue;
+    if ((newest !== undefined && name <= newest.name) || !name.endsWith(MANIFEST_SUFFIX)) continue;
     // Sources share prefixes, and anything may lie here.
     const parsed = parseArchiveName(name.slice(0, -MANIFEST_SUFFIX.length));
     if (parsed?.source === source) newest = { name, timestamp: parsed.timestamp };

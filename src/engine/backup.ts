@@ -18,7 +18,7 @@ import { elapsedSince } from './elapsed.ts';
 import type { Scope, Step } from './events.ts';
 import { preflight } from './preflight.ts';
 import type { RunRequest } from './run-request.ts';
-import { sweepPartials, sweepStaging } from './sweep.ts';
+import { sweepStaging } from './sweep.ts';
 import { verifyBytes } from './verify.ts';
 
 const RETRY_BASE_MS = 1_000;
@@ -39,7 +39,6 @@ export async function backupSource(
   const scope: Scope = { job: job.name, run: request.run, actor: request.actor, source: source.name };
   await using lock = await context.location.lock(`run.${source.name}`, signal);
   const guarded = AbortSignal.any([signal, lock.lost]);
-  await sweepPartials(context, source.name);
   if (source.format === 'directory') await sweepStaging(context, scope, guarded);
   for (let attempt = 1; ; attempt += 1) {
     try {

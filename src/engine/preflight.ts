@@ -3,6 +3,7 @@ import type { Finding, Source } from '../domain/ports.ts';
 import type { EngineContext } from './context.ts';
 import type { Scope } from './events.ts';
 import { assertSpace } from './space.ts';
+import { sweepPartials } from './sweep.ts';
 
 /** A preflight found faults; each is an error of its own, so that all are reported at once. */
 export class PreflightError extends BackupError {
@@ -16,7 +17,8 @@ export class PreflightError extends BackupError {
 
 /**
  * Throws what would make a capture fail: LOCATION_UNUSABLE, SPACE_LOW, or PreflightError with everything that
- * the source has found. What it found besides becomes events.
+ * the source has found. What it found besides becomes events. Removes what earlier runs of the source left unfinished,
+ * before the space is looked at; the caller holds the source's lock.
  */
 export async function preflight(
   context: EngineContext,
@@ -25,7 +27,14 @@ export async function preflight(
   signal: AbortSignal,
 ): Promise<void> {
   await context.location.assertUsable();
-  const findings = await source.preflight(signal);
+  // Side by side, as the one waits for a server and the other for a directory; neither outlives this.
+  const [asked, swept] = await Promise.allSettled([
+    source.preflight(signal),
+    sweepPartials(context, source.name),
+  ]);
+  if (asked.status === 'rejected') throw asked.reason;
+  if (swept.status === 'rejected') throw swept.reason;
+  const findings = asked.value;
   for (const finding of findings) {
     if (finding.severity !== 'error') context.events.preflightFinding(scope, finding);
   }

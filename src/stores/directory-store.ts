@@ -114,6 +114,8 @@ export class DirectoryStore implements Store {
   async leftovers(type: ArchiveType): Promise<Leftover[]> {
     const leftovers: Leftover[] = [];
     for (const name of await readdir(join(this.#root, type))) {
+      // The names of archives need not be taken apart: there may be thousands.
+      if (!name.startsWith('.')) continue;
       const match = /^\.(?<filename>.+)\.(?<state>partial|failed)$/.exec(name)?.groups;
       if (match?.filename === undefined || parseArchiveName(match.filename)?.type !== type) continue;
       leftovers.push({
