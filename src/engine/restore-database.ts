@@ -1,7 +1,7 @@
 import { isGlobalsSource } from '../domain/archive-name.ts';
 import type { DumpNeeds, DumpSchemas, DumpSurvey } from '../domain/dump-survey.ts';
 import { BackupError, toBackupError } from '../domain/errors.ts';
-import { type Manifest, type TableContents } from '../domain/manifest.ts';
+import type { Manifest, TableContents } from '../domain/manifest.ts';
 import type { DatabaseTarget, DatabaseTargetState } from '../domain/restore-ports.ts';
 import { describeSome, plural } from '../domain/plural.ts';
 import { printable, tableLabel } from '../domain/printable.ts';
